@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The broker's own structures. One broker serves one policy; a family is one target with all the processes that
+ * descend from it, and has one listener and one lane (thread) of its own, so that families cannot delay each other.
+ *
+ * files:  anchors.c  what the rules hold on to          resolve.c  from a path to an object, in one walk
+ *         lane.c     receive, answer (the carrier)      memory.c   the target's memory, copied once
+ *         state.c    cwd and umask, following fork      slow.c     what can block
+ *         table.c    the table of operations            ops_*.c    its handlers
+ *         report.c   refusals, once per call and place  confine.c  the broker's own door
+ *         landlock.c rulesets, also used by sandbox/
+ */
+#ifndef AIRLOCK_BROKER_H
+#define AIRLOCK_BROKER_H
+
+#include "policy/policy.h"
+
+#include <limits.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* ---- anchors: each rule's hold on the file system, opened before the broker confines itself ---- */
+
+struct anchor {
+	int fd; /* O_PATH: the directory itself; for a name rule its parent; -1 when it could not be opened */
+	char *name; /* a name rule's last component, else NULL */
+	dev_t dev; /* of fd; never a procfs */
+	uint64_t *mounts; /* the ids of fd's own mount and of those in it, when they are private to the rule */
+	size_t mount_count;
+};
+
+/* The files that libc opens late, held since before confinement: see libc_files.c. */
+#define LIBC_FILES 32
+
+struct broker {
+	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
+	struct anchor *anchors;
+	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
+	int root; /* O_PATH of "/" */
+	int proc; /* directory descriptor of /proc, opened before confinement */
+	bool private_mounts; /* anchors are detached private mounts: a directory given away leads no higher */
+	bool in_place;
+	unsigned layers; /* in force over the targets */
+	int log; /* JSON lines, or -1 */
+	char *exe; /* the program's path, for /proc/self/exe; may be NULL */
+	uint32_t tag_base; /* random: tags of other brokers' families are not ours */
+};
+
+/* Opens anchors, and the files of libc_files.c that the promises give. b->root and b->proc are open. private_mounts:
+ * make each directory's a detached recursive clone (open_tree), nosuid, nodev, read-only unless w or c; needs
+ * CAP_SYS_ADMIN over the mount namespace. When one cannot be had, none is, and b->private_mounts stays false. A rule
+ * whose path is gone or unreadable keeps fd -1 and answers ENOENT. */
+int broker_anchors_open(struct broker *b, bool private_mounts);
+void broker_anchors_close(struct broker *b);
+/* Anchors for a narrower policy, opened beneath those of s (works after confinement). *out is the caller's. */
+struct state;
+int anchors_narrow(const struct broker *b, const struct state *s, const struct policy *narrow, struct anchor **out);
+void anchors_free(struct anchor *anchors, size_t count);
+
+/* ---- families, states, requests ---- */
+
+/* What follows a process through fork and exec: found by the number in its RLIMIT_LOCKS soft limit, which the kernel
+ * copies on fork, keeps on exec, and otherwise ignores; the filter never lets a target set it. */
+struct state {
+	uint64_t tag;
+	int cwd; /* O_PATH */
+	mode_t umask;
+	struct policy *policy; /* what is left of the policy for it; NULL: the broker's own */
+	const struct anchor *anchors; /* for policy, in its order; NULL with policy NULL */
+	struct narrowed *narrowed; /* owns policy and anchors, shared by states that differ in cwd or umask only */
+	struct stat where; /* of cwd: st_dev and st_ino; what makes two states one */
+	unsigned users; /* requests that hold it; under family.lock */
+	bool seen; /* by the collection in progress */
+};
+
+#define REPORT_TEXT 320
+struct report {
+	pid_t pid;
+	int nr;
+	uint64_t place; /* instruction pointer */
+	int error; /* positive errno it was answered with */
+	bool kill; /* the policy says that this ends the family */
+	char text[REPORT_TEXT]; /* openat("/etc/shadow", O_RDONLY): ENOENT; unveil /etc/shadow r */
+};
+
+struct slow_lane;
+struct lane;
+struct family {
+	struct broker *broker;
+	int listener;
+	int pidfd; /* of the first process, -1 in place */
+	pthread_t lane;
+	pthread_mutex_t lock; /* states, reports */
+	struct state **states;
+	size_t state_count;
+	size_t state_max;
+	size_t narrow_weight; /* rules that narrowed policies hold; at most state_max */
+	struct slow_lane *slow;
+	struct lane *lane_data;
+	int pidns; /* the family's pid namespace, once asked for (ops_process.c); else -1 */
+	atomic_bool stopping;
+	atomic_bool started; /* the lane has a thread to join */
+	struct {
+		pid_t tid;
+		int64_t when;
+	} forks[32]; /* lane only: granted, perhaps not done yet */
+	/* Set by the caller before family_start(), for a program yet to be executed. */
+	atomic_bool loading; /* the loader runs: see lane.c */
+	atomic_bool execed; /* the one execveat of an `airlock run` has happened */
+	_Atomic uint64_t requests, refused;
+	struct {
+		int nr;
+		uint64_t place; /* mixed with the text: one wrapper in libc makes all calls of a kind */
+	} seen[256]; /* reports already made; a ring */
+	size_t seen_count;
+	unsigned report_tokens; /* a flood of different refusals is counted, not told */
+	int64_t report_time;
+	/* on_report: with each new refusal, before it is answered, on the lane's or a slow worker's thread. on_end: once,
+	 * on the lane's thread, when the listener hangs up (kernels before 6.11 wake nobody: poll the listener for
+	 * POLLHUP as well). Neither may call family_stop(). */
+	void (*on_report)(void *arg, const struct report *r);
+	void (*on_end)(void *arg);
+	void *arg;
+	pid_t exe_pid; /* unused in place */
+};
+
+/* The caller sets broker, listener, pidfd, loading, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
+ * also when it fails; starts the lane's thread. first: the pid of the first process as the broker
+ * sees it, whose tag is set now; its whole family inherits it. */
+int family_start(struct family *f, pid_t first, int cwd, mode_t umask);
+/* The program's entry point was reached: loader grants end, before this returns, for all requests not yet decided. */
+void family_entered(struct family *f);
+/* Ends the lane, whether tasks live or not (what they ask from now on gets ENOSYS); joins; frees what f holds. */
+void family_stop(struct family *f);
+
+/* One request, everything in it copied from the target once. Handlers see nothing else of the target. */
+struct request {
+	struct family *family;
+	const struct operation *op;
+	struct state *state; /* of the calling process */
+	uint64_t id; /* the notification's */
+	pid_t tid;
+	int nr;
+	uint64_t place;
+	uint64_t args[6]; /* registers; pointers in it are only passed to memory_write() */
+	char *path[2]; /* copied, NUL terminated, at most PATH_MAX bytes with the NUL; NULL when the row has none */
+	int dirfd[2]; /* AT_FDCWD or the target's descriptor number */
+	int flags; /* open flags or AT_ flags, as the row says */
+	mode_t mode;
+	struct open_how how; /* openat2 */
+	bool slow; /* runs on a slow worker: may block */
+	int held; /* 1 + a descriptor that an ANSWER_SLOW keeps for its second run (which closes it); 0 for none */
+	/* filled for reports when a handler refuses */
+	unsigned missing_promise; /* PROMISE_COUNT when none */
+	unsigned missing_perms; /* PERM_ bits, for canonical */
+	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
+	char canonical[PATH_MAX]; /* the object's path, when known */
+};
+
+/* What a handler says. */
+struct answer {
+	enum { ANSWER_ERROR, ANSWER_VALUE, ANSWER_FD, ANSWER_CONTINUE, ANSWER_SLOW, ANSWER_NONE } kind;
+	int error; /* positive errno */
+	int64_t value;
+	int fd; /* the broker's; closed after it was placed in the target */
+	bool cloexec; /* of the target's descriptor */
+};
+static inline struct answer answer_error(int e)
+{
+	return (struct answer){ANSWER_ERROR, e, 0, -1, false};
+}
+static inline struct answer answer_value(int64_t v)
+{
+	return (struct answer){ANSWER_VALUE, 0, v, -1, false};
+}
+static inline struct answer answer_fd(int fd, bool cloexec)
+{
+	return (struct answer){ANSWER_FD, 0, 0, fd, cloexec};
+}
+static inline struct answer answer_slow(void)
+{
+	return (struct answer){ANSWER_SLOW, 0, 0, -1, false};
+}
+
+/* One row of the table of operations. Argument positions are -1 when the call has none. */
+struct operation {
+	int nr;
+	const char *name;
+	int8_t dirfd[2], path[2]; /* positions of dirfd (no position and a path: AT_FDCWD) and of path pointers */
+	int8_t flags, mode; /* positions */
+	int8_t how; /* position of struct open_how *, whose size is the next argument */
+	int fixed_flags; /* used when flags is -1 (creat, lstat, rmdir) */
+	struct answer (*handle)(struct request *r);
+};
+const struct operation *operation_find(int nr); /* NULL: a call without a row, refused by report.c's rules */
+/* The rows of ops_*.c. */
+struct answer op_open(struct request *r); /* open openat creat; openat2 with how */
+struct answer op_stat(struct request *r); /* stat lstat newfstatat */
+struct answer op_statx(struct request *r);
+struct answer op_access(struct request *r); /* access faccessat faccessat2 */
+struct answer op_readlink(struct request *r);
+struct answer op_getcwd(struct request *r);
+struct answer op_chdir(struct request *r);
+struct answer op_fchdir(struct request *r);
+struct answer op_umask(struct request *r);
+struct answer op_mkdir(struct request *r);
+struct answer op_unlink(struct request *r); /* unlink unlinkat rmdir */
+struct answer op_rename(struct request *r); /* rename renameat renameat2 */
+struct answer op_statfs(struct request *r);
+struct answer op_exec(struct request *r); /* execve execveat: the one start of `airlock run`, else refused */
+struct answer op_prot_exec(struct request *r); /* mmap mprotect pkey_mprotect with PROT_EXEC */
+struct answer op_task(struct request *r); /* clone fork vfork: counted against the limit of processes */
+struct answer op_signal(struct request *r); /* kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo */
+struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from inside */
+#define AIRLOCK_OP_NARROW 1 /* (op, text, length, NARROW_ parts): the text is in the policy language, at most 64 KiB */
+#define AIRLOCK_OP_QUERY 2 /* (op): 0, so there is a broker and it speaks this version */
+struct answer op_refused(struct request *r); /* report.c: everything else, in a defined way */
+/* The one reader: fills r's copies as r->op says, paths into buffers of PATH_MAX. 0, or the negative errno that the
+ * kernel would have given. */
+int request_read(struct request *r, char *path0, char *path1);
+
+/* ---- the target's memory, by process_vm_readv: copied once ---- */
+/* Reads a NUL terminated string of at most cap - 1 bytes, never across into an unmapped page after the NUL's page.
+ * Length, or -EFAULT, -ENAMETOOLONG; any other failure to read is -EPERM (deny). */
+ssize_t memory_read_string(const struct request *r, uint64_t address, char *buf, size_t cap);
+int memory_read(const struct request *r, uint64_t address, void *buf, size_t len); /* 0, -EFAULT, -EPERM */
+int memory_write(const struct request *r, uint64_t address, const void *buf, size_t len); /* 0, -EFAULT, -EPERM */
+/* A copy of the caller's descriptor number fd, or -EBADF. */
+int memory_dup_fd(const struct request *r, int fd);
+/* Whether the caller still waits for this answer (SECCOMP_IOCTL_NOTIF_ID_VALID). */
+bool request_alive(const struct request *r);
+
+/* ---- state.c ---- */
+/* Held until state_release(). NULL when the caller is gone or its tag is not ours: deny. */
+struct state *state_of(struct family *f, pid_t tid);
+void state_release(struct family *f, struct state *s);
+/* Whether the process carries a tag of this family. */
+bool state_ours(struct family *f, pid_t pid);
+int state_start(struct family *f, pid_t first, int cwd, mode_t umask); /* takes cwd */
+void state_stop(struct family *f);
+/* A state like s with another cwd (taken) or umask becomes the calling process's. 0, -ENOMEM, -EPERM. */
+int state_change(struct request *r, int cwd, const mode_t *umask);
+/* The same with a policy of its own (its content is taken) and that policy's anchors (taken). */
+int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors);
+
+/* ---- resolve.c: from a path to an object; walk.c: the slow way ---- */
+struct place {
+	int base; /* borrowed or owned descriptor to resolve `rest` from, RESOLVE_BENEATH; -1 in /proc */
+	bool own_base;
+	bool walked; /* by walk.c; else only the text was looked at, and a symlink (-ELOOP) means that it must be walked */
+	bool proc; /* path is of /proc: served by proc.c from its text */
+	bool is_root; /* the directory of a rule itself, or "/": it has no parent that could be named */
+	bool have_st; /* st is the final object, as the walk or place_open() saw it */
+	uint64_t resolve; /* further RESOLVE_ flags for place_open() */
+	dev_t dev; /* of base, when known not to be procfs; else 0 */
+	const struct unveil *rule; /* NULL when everything is visible */
+	struct stat st;
+	char rest[PATH_MAX]; /* relative to base; "." for base itself; may end in a slash; no ".." */
+	char path[PATH_MAX]; /* canonical */
+};
+#define RESOLVE_NOFOLLOW_LAST 1 /* a final symlink is the object */
+#define RESOLVE_PARENT 2 /* the last component names an entry to make or remove: base is its parent, rest the name */
+#define RESOLVE_CREATE 4 /* the last component may be missing */
+#define RESOLVE_WALK 8 /* not by the text */
+/* Resolves r->path[which] for r's state and judges it for need (PERM_ bits). 0, or the negative errno the target sees:
+ * -ENOENT for what is hidden, whatever is there. Fills r->canonical and r->missing_perms on refusal. r->how.resolve is
+ * honoured when the row has a how. */
+int resolve(struct request *r, int which, unsigned how, unsigned need, struct place *out);
+/* resolve() and place_open(), walking when there are symlinks. A descriptor, with out->st; when out->proc is set there
+ * is no descriptor (0 is returned) and proc.c serves out->path. out is to be closed only when this did not fail. */
+int resolve_open(struct request *r, int which, unsigned how, unsigned need, int flags, mode_t mode, struct place *out);
+/* The parent directory (out->base, opened) and the name (out->rest, with a trailing slash if there was one).
+ * -EISDIR when the path ends in "." or "..", -EBUSY for "/" or a rule's own directory. */
+int resolve_parent(struct request *r, int which, unsigned need, struct place *out);
+void place_close(struct place *p);
+/* openat2(base, rest) under the walk's rules: RESOLVE_BENEATH | NO_MAGICLINKS | NO_SYMLINKS, retried on EAGAIN (bounded).
+ * A descriptor, with p->st, or negative errno. Refuses (-ENOENT) what turns out to be procfs. */
+int place_open(struct place *p, int flags, mode_t mode);
+/* The canonical path of a descriptor of the broker's (anchors' prefixes applied); -ENOENT when deleted or no path. */
+int canonical_of(const struct state *s, const struct broker *b, int fd, char path[PATH_MAX]);
+const struct policy *policy_of(const struct request *r);
+/* policy_judge() for r's state; what only a loader may read is hidden once the program is loaded. */
+int judge(const struct request *r, const char *path, unsigned need, const struct unveil **rule);
+/* -EPERM, and r->missing_promise, when the promises (bits) are not all there. */
+int promised(struct request *r, uint64_t need);
+/* The rule of exactly this path, with its anchor; NULL when there is none. */
+const struct anchor *anchor_of(const struct request *r, const struct unveil *rule);
+/* openat2 of rest beneath base: no symlinks, no magic links, and what more (RESOLVE_ flags) adds. */
+int open_beneath(int base, const char *rest, int flags, mode_t mode, uint64_t resolve);
+int walk(struct request *r, int which, unsigned how, unsigned need, struct place *out);
+/* Notes for the report what was refused and what would have allowed it; returns -e. */
+int refuse(struct request *r, const char *path, unsigned need, int e);
+bool is_procfs(int fd);
+/* Whether path is "/proc" or below. */
+static inline bool in_proc(const char *path)
+{
+	return path[0] == '/' && path[1] == 'p' && path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
+		(path[5] == 0 || path[5] == '/');
+}
+/* Whether only a loader may use this rule. */
+static inline bool loader_only(const struct unveil *rule)
+{
+	return rule && (rule->perms & PERM_LOADER) && !(rule->perms & (PERM_R | PERM_W | PERM_X | PERM_C));
+}
+/* Whether a loader may read the object that place_open() opened, promises or not. */
+bool loader_may(const struct request *r, const struct place *p);
+/* Descriptor and canonical path of a dirfd: *own says whether fd is the caller's to close. -EBADF, -ENOTDIR. */
+int base_of(struct request *r, int dirfd, char path[PATH_MAX], bool *own);
+
+/* Appends path's components to text, which ends without a slash at len. 0, 1 for a ".." in it, -ENAMETOOLONG. */
+int path_collapse(char text[PATH_MAX], size_t len, const char *path, bool *slash);
+
+/* ---- proc.c: what of /proc a target may see, from its own place. text is "/proc" or below, without ".." ---- */
+/* A descriptor, for reading or (O_PATH) for attributes; with O_NOFOLLOW of a link itself. Negative errno. */
+int proc_open(struct request *r, const char *text, int flags);
+/* Length, or negative errno. */
+ssize_t proc_readlink(struct request *r, const char *text, char buf[PATH_MAX]);
+
+/* ---- libc_files.c: what libc reads late, whatever is unveiled ---- */
+void libc_files_open(struct broker *b);
+void libc_files_close(struct broker *b);
+struct landlock_rule;
+/* The Landlock rules that serving them (and /proc) takes; at most LIBC_FILES + 1. */
+size_t libc_files_rules(const struct broker *b, struct landlock_rule *out);
+/* r->path[which] was refused with e (negative): the file nevertheless, opened with these flags (O_PATH for
+ * attributes), when it is one of them; else an errno. */
+int libc_files_else(struct request *r, int which, int flags, int e);
+/* Whether text, of /proc, is one of them. */
+bool libc_files_proc(const struct request *r, const char *text);
+/* A new open file description of fd's object. */
+int fd_reopen(const struct broker *b, int fd, int flags);
+
+/* ops_open.c: 0, or the negative errno for a device that p->st is and policy does not name. */
+int device_allowed(const struct request *r, const struct place *p);
+
+/* ---- slow.c: few interruptible workers for what can block ---- */
+int slow_start(struct family *f);
+/* Copies r, runs its handler with r->slow set on a worker, answers. -EAGAIN when all (64) are busy. Watches that the
+ * caller lives and interrupts the worker (EINTR) when not. */
+int slow_submit(struct request *r);
+void slow_stop(struct family *f);
+/* Sent to a thread of the broker's to end what it blocks in; has an empty handler. */
+#define WAKE_SIGNAL (SIGRTMIN + 3)
+/* lane.c: reports and logs what was decided, then answers. */
+void lane_finish(struct request *r, struct answer a);
+/* lane.c: sends an answer; takes answer.fd. */
+void lane_answer(struct family *f, uint64_t id, struct answer a);
+
+/* ---- report.c ---- */
+/* Called when r was refused (error positive): decodes, dedupes by (nr, place), counts, logs, tells on_report. */
+void report_refusal(struct request *r, int error);
+/* decode.c: name(arguments) of r as text, escaped and bounded; returns buf. */
+const char *decode_call(const struct request *r, char *buf, size_t len);
+/* Appends in to buf: control characters, quotes, backslashes and what is not UTF-8 as \xNN. */
+void decode_escape(char *buf, size_t len, const char *in);
+/* "ENOENT", or "error 123" in a static table's stead. */
+const char *decode_errno(int e);
+/* One JSON line of a decided request, when the broker has a log. */
+void report_log(const struct request *r, const struct answer *a);
+
+/* ---- landlock.c ---- */
+int landlock_abi(void); /* 0 when there is none */
+struct landlock_rule {
+	int fd; /* O_PATH */
+	bool directory;
+	unsigned perms; /* PERM_ bits; PERM_X with PERM_R adds reading and executing */
+};
+/* Restricts the calling thread: all file rights the ABI knows are handled, rules allow; net: TCP handled with none
+ * allowed; scopes as the ABI has. -ENOSYS, -EOPNOTSUPP when the kernel has none. */
+int landlock_restrict(const struct landlock_rule *rules, size_t count, bool net, bool scopes);
+/* The same, said in full. -EUSERS: all_threads is asked for and the kernel cannot (ABI 8). */
+#define LANDLOCK_SCOPE_ABSTRACT 1u
+#define LANDLOCK_SCOPE_SIGNALS 2u
+#define LANDLOCK_SCOPE_BOTH 3u
+struct landlock_spec {
+	const struct landlock_rule *rules;
+	size_t count;
+	bool net; /* TCP handled, none allowed */
+	bool all_threads;
+	unsigned scopes; /* LANDLOCK_SCOPE_ bits, as far as the ABI has them */
+};
+int landlock_enforce(const struct landlock_spec *spec);
+
+/* ---- confine.c ---- */
+/* The broker confines itself: capabilities, no_new_privs, Landlock to the union of the policy (plus extra rules: the
+ * loader's files), seccomp. landlock says whether the Landlock part can be had. Before any thread or family exists. */
+int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock);
+/* Its Landlock part alone, for a program that enters its broker's domain before the broker is born. */
+int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count);
+/* Drops every capability but these (bits), from the bounding set too as far as CAP_SETPCAP is there. */
+int broker_capabilities(uint64_t keep);
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The broker's own door: what the process that reads hostile bytes may do if those bytes take it over. Runs in the
+ * broker, once, before it has threads, targets or requests. Its Landlock domain and its filter are inherited by every
+ * target (and by the init of each), so both must let through what any target of this policy may do by itself.
+ */
+#include "broker/broker.h"
+
+#include "policy/filter.h"
+#include "policy/promises.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- capabilities ---- */
+
+#define CAP(c) (UINT64_C(1) << CAP_##c)
+
+int broker_capabilities(uint64_t keep)
+{
+	cap_t caps = cap_get_proc();
+	cap_value_t drop[64];
+	int count = 0, r = 0;
+
+	if (!caps)
+		return -ENOMEM;
+	cap_flag_value_t can_bound = CAP_CLEAR;
+	cap_get_flag(caps, CAP_SETPCAP, CAP_EFFECTIVE, &can_bound);
+	for (cap_value_t c = 0; c < cap_max_bits(); c++) {
+		if (c < 64 && keep & UINT64_C(1) << c)
+			continue;
+		drop[count++] = c;
+		/* Without CAP_SETPCAP the bounding set stays; no_new_privs makes it idle. */
+		if (can_bound == CAP_SET && cap_get_bound(c) == 1 && cap_drop_bound(c) < 0)
+			r = -errno;
+	}
+	if (cap_set_flag(caps, CAP_EFFECTIVE, count, drop, CAP_CLEAR) < 0 ||
+		cap_set_flag(caps, CAP_PERMITTED, count, drop, CAP_CLEAR) < 0 ||
+		cap_set_flag(caps, CAP_INHERITABLE, count, drop, CAP_CLEAR) < 0 || cap_set_proc(caps) < 0)
+		r = -errno;
+	cap_free(caps);
+	return r;
+}
+
+/* What is left after the nursery is made. SYS_ADMIN makes pid namespaces; it, SYS_CHROOT and SETPCAP are what a worker
+ * enters the nursery with and locks its securebits; SYS_PTRACE reads targets that are not dumpable; SYS_RESOURCE
+ * sets their limits. The file capabilities are there only when the host had them, and let the broker open what the
+ * host could. */
+static uint64_t capabilities_needed(const struct broker *b)
+{
+	uint64_t keep = CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(CHOWN) | CAP(FSETID) |
+			CAP(SYS_PTRACE) | CAP(SYS_RESOURCE);
+
+	if (!b->in_place)
+		return keep | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(SETPCAP);
+	for (size_t i = 0; i < b->policy.address_count; i++)
+		if (b->policy.addresses[i].bind)
+			keep |= CAP(NET_BIND_SERVICE);
+	if (b->policy.any_address && b->policy.promises & PROMISE_BIT(inet))
+		keep |= CAP(NET_BIND_SERVICE);
+	return keep;
+}
+
+/* ---- Landlock ---- */
+
+struct rules {
+	struct landlock_rule *list;
+	size_t count;
+	int *fds; /* to close */
+	size_t fd_count;
+};
+
+static void rule_add(struct rules *rules, int fd, bool directory, unsigned perms)
+{
+	if (fd >= 0 && perms)
+		rules->list[rules->count++] = (struct landlock_rule){fd, directory, perms};
+}
+
+static void rule_add_path(struct rules *rules, int base, const char *path, unsigned perms)
+{
+	struct stat st;
+	int fd = openat(base, path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	rules->fds[rules->fd_count++] = fd;
+	if (fstat(fd, &st) == 0)
+		rule_add(rules, fd, S_ISDIR(st.st_mode), perms);
+}
+
+/* A name rule may make, replace and remove its name, which Landlock can only allow for the whole directory; and what
+ * comes to bear the name is another object than the one that bears it now. So with `c` the rule is the directory's, and
+ * within it only the decision of policy/ keeps the broker to the name. Without `c` it is the one object's. */
+static void rule_add_name(struct rules *rules, const struct anchor *a, unsigned perms)
+{
+	struct stat st;
+
+	if (perms & PERM_C) {
+		rule_add(rules, a->fd, true, perms);
+		return;
+	}
+	int fd = openat(a->fd, a->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	rules->fds[rules->fd_count++] = fd;
+	if (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode))
+		rule_add(rules, fd, S_ISDIR(st.st_mode), perms);
+}
+
+/* In place without an unveil: the whole file system, as far as the promises use it. */
+static unsigned perms_of_promises(uint64_t promises)
+{
+	static const struct {
+		uint64_t promises;
+		unsigned perms;
+	} map[] = {
+		{PROMISE_BIT(rpath) | PROMISE_BIT(ps) | PROMISE_BIT(vminfo), PERM_R},
+		{PROMISE_BIT(wpath), PERM_W},
+		{PROMISE_BIT(cpath) | PROMISE_BIT(dpath) | PROMISE_BIT(unix), PERM_C},
+		{PROMISE_BIT(exec), PERM_R | PERM_X},
+	};
+	unsigned perms = 0;
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (promises & map[i].promises)
+			perms |= map[i].perms;
+	return perms;
+}
+
+static bool names_abstract(const struct policy *p)
+{
+	if (p->any_address && p->promises & PROMISE_BIT(unix))
+		return true;
+	for (size_t i = 0; i < p->address_count; i++)
+		if (p->addresses[i].kind == ADDRESS_UNIX && p->addresses[i].host && p->addresses[i].host[0] == '@')
+			return true;
+	return false;
+}
+
+#define PROMISES_NETWORK                                                                                               \
+	(PROMISE_BIT(inet) | PROMISE_BIT(unix) | PROMISE_BIT(dns) | PROMISE_BIT(getpw) | PROMISE_BIT(route) |          \
+		PROMISE_BIT(wroute))
+
+static bool needs_network(const struct policy *p)
+{
+	uint64_t promises = p->promises | (p->exec_given ? p->exec_promises : 0);
+
+	return p->address_count > 0 || promises & PROMISES_NETWORK;
+}
+
+int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count)
+{
+	const struct policy *p = &b->policy;
+	struct rules rules = {calloc(p->unveil_count + extra_count + LIBC_FILES + 8, sizeof(struct landlock_rule)), 0,
+		calloc(p->unveil_count + 8, sizeof(int)), 0};
+	/* Signals: a broker in place must be able to end its program, which is not below it. */
+	struct landlock_spec spec = {.net = !needs_network(p), .scopes = LANDLOCK_SCOPE_BOTH};
+	int r = -ENOMEM;
+
+	if (!rules.list || !rules.fds)
+		goto out;
+	if (b->in_place)
+		spec.scopes &= ~LANDLOCK_SCOPE_SIGNALS;
+	if (names_abstract(p))
+		spec.scopes &= ~LANDLOCK_SCOPE_ABSTRACT;
+	for (size_t i = 0; i < p->unveil_count; i++) {
+		const struct anchor *a = &b->anchors[i];
+
+		if (a->fd < 0)
+			continue;
+		if (a->name)
+			rule_add_name(&rules, a, p->unveils[i].perms);
+		else
+			rule_add(&rules, a->fd, true, p->unveils[i].perms);
+	}
+	if (p->everything)
+		rule_add(&rules, b->root, true, perms_of_promises(p->promises));
+	if (p->everything && p->promises & PROMISE_BIT(tmppath))
+		rule_add_path(&rules, b->root, "tmp", PERM_R | PERM_W | PERM_C);
+	if (p->promises & PROMISE_BIT(tty))
+		rule_add_path(&rules, b->root, "dev/tty", PERM_R | PERM_W);
+	rules.count += libc_files_rules(b, rules.list + rules.count);
+	for (size_t i = 0; i < extra_count; i++)
+		rules.list[rules.count++] = extra[i];
+	spec.rules = rules.list;
+	spec.count = rules.count;
+	r = landlock_enforce(&spec);
+out:
+	for (size_t i = 0; i < rules.fd_count; i++)
+		close(rules.fds[i]);
+	free(rules.fds);
+	free(rules.list);
+	return r;
+}
+
+/* ---- seccomp ---- */
+
+/* What the broker does itself, what starting a target needs, and what the loader of a worker's image calls before the
+ * worker's own filter is there. Not in it, and never added below: mounting, bpf, perf_event_open, keys, io_uring,
+ * modules, kexec, reboot, swap, quotas, userfaultfd, open_by_handle_at, unshare, clocks, System V objects. */
+static const char broker_calls[] =
+	"read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range dup dup2 dup3 fcntl ioctl "
+	"poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 timerfd_create "
+	"timerfd_settime "
+	"signalfd4 pipe2 pipe memfd_create ftruncate fsync "
+	"open openat openat2 creat stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat "
+	"statfs fstatfs getdents64 getcwd chdir fchdir umask mkdirat unlinkat renameat renameat2 linkat symlinkat "
+	"mknodat "
+	"truncate fchmod fchmodat fchmodat2 fchown fchownat utimensat "
+	"socketpair sendmsg recvmsg sendto recvfrom getsockopt setsockopt getsockname getpeername shutdown "
+	"mmap mprotect munmap mremap madvise brk mseal membarrier msync "
+	"clone fork vfork execve execveat exit exit_group wait4 waitid kill tgkill tkill "
+	"pidfd_open pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev ptrace "
+	"setns setsid setpgid getsid getpgid getpgrp prctl arch_prctl seccomp capget capset "
+	"landlock_create_ruleset landlock_add_rule landlock_restrict_self "
+	"getrlimit setrlimit prlimit64 getrusage times sysinfo uname getrandom "
+	"getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups "
+	"rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending rt_sigqueueinfo "
+	"sigaltstack "
+	"restart_syscall pause alarm setitimer timer_create timer_settime timer_delete "
+	"futex set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity sched_setaffinity "
+	"sched_getparam sched_getscheduler clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time "
+	"getcpu";
+static const char network_calls[] = "socket connect bind listen accept accept4 sendmmsg recvmmsg";
+
+#define NUMBERS 1024
+
+static void calls_add(bool allowed[NUMBERS], const char *names)
+{
+	char name[32];
+
+	while (*names) {
+		size_t len = strcspn(names, " ");
+
+		if (len > 0 && len < sizeof(name)) {
+			memcpy(name, names, len);
+			name[len] = 0;
+			int nr = syscall_number(name);
+			if (nr >= 0 && nr < NUMBERS)
+				allowed[nr] = true;
+		}
+		names += len + (names[len] == ' ');
+	}
+}
+
+/* Everything that a target may be allowed to do natively, and what the broker does for it. */
+static size_t calls_collect(const struct policy *p, int list[NUMBERS + 1])
+{
+	static bool allowed[NUMBERS];
+	uint64_t promises = p->promises | (p->exec_given ? p->exec_promises : 0);
+	size_t rows, count = 0;
+	const struct promise_row *row = promise_rows(&rows);
+
+	memset(allowed, 0, sizeof(allowed));
+	for (; rows > 0; rows--, row++)
+		if (row->kind != ROW_KILL && row->kind != ROW_REFUSE && row->kind != ROW_ABSENT &&
+			row->kind != ROW_LIBC && (row->need & ~promises) == 0 && row->number >= 0 &&
+			row->number < NUMBERS)
+			allowed[row->number] = true;
+	calls_add(allowed, broker_calls);
+	if (needs_network(p))
+		calls_add(allowed, network_calls);
+	for (int nr = 0; nr < NUMBERS; nr++)
+		if (allowed[nr])
+			list[count++] = nr;
+	list[count] = -1;
+	return count;
+}
+
+/* Filters are inherited, and the most restrictive answer wins: an errno here would take a target's notification, and with
+ * it the report of the refusal, away. RET_TRACE ranks just below a notification and, without a tracer that asked for
+ * seccomp events, fails the call with ENOSYS. So that is what the broker gets for calls that it has no business with, and
+ * nobody can become that tracer: ptrace with PTRACE_O_TRACESECCOMP is refused first, as is clone into any namespace but
+ * a pid namespace (clone3 is not on the list). No arm of this prologue allows anything, so that it may come before the
+ * check of the architecture. */
+#define NAMESPACES_DENIED (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWNET)
+/* clang-format off */
+static const struct sock_filter prologue[] = {
+	/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 6, 0),
+	/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 8),
+	/* 3 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+	/* 4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SEIZE, 1, 0),
+	/* 5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SETOPTIONS, 0, 5),
+	/* 6 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+	/* 7 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PTRACE_O_TRACESECCOMP, 2, 3),
+	/* 8 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+	/* 9 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES_DENIED, 0, 1),
+	/* 10 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	/* 11: the list */
+};
+/* clang-format on */
+
+static int filter_load(struct broker *b)
+{
+	static int list[NUMBERS + 1];
+	struct sock_filter *code = NULL, *whole;
+	size_t len;
+	const size_t before = sizeof(prologue) / sizeof(prologue[0]);
+
+	calls_collect(&b->policy, list);
+	int r = filter_compile_list(list, &code, &len);
+	if (r < 0)
+		return r;
+	whole = malloc((before + len) * sizeof(*whole));
+	if (!whole || before + len > BPF_MAXINSNS) {
+		r = whole ? -E2BIG : -ENOMEM;
+		goto out;
+	}
+	memcpy(whole, prologue, sizeof(prologue));
+	for (size_t i = 0; i < len; i++) {
+		whole[before + i] = code[i];
+		if (code[i].code == (BPF_RET | BPF_K) && code[i].k == (SECCOMP_RET_ERRNO | EPERM))
+			whole[before + i].k = SECCOMP_RET_TRACE;
+	}
+	struct sock_fprog program = {(unsigned short)(before + len), whole};
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+out:
+	free(whole);
+	free(code);
+	return r;
+}
+
+int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock)
+{
+	int r = broker_capabilities(capabilities_needed(b));
+
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	if (r == 0 && landlock)
+		r = broker_landlock(b, extra, extra_count);
+	/* Without Landlock in the kernel the targets' layer is missing, too, and their start says so, or it is tolerated. */
+	if (r == -ENOSYS || r == -EOPNOTSUPP)
+		r = 0;
+	return r < 0 ? r : filter_load(b);
+}

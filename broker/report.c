@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * This file owns refusals: what is refused without a handler, how it is counted, told and logged. It runs in the broker,
+ * on lanes and slow workers. Everything in a text that a target chose is escaped and bounded.
+ */
+#include "broker/broker.h"
+#include "policy/promises.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE 4096 /* PIPE_BUF: a pipe that has room takes it whole */
+#define TOKENS 256 /* different refusals told at once */
+#define TOKENS_A_SECOND 32
+
+static const char no_promise[] = "no promise allows this";
+static const char not_brokered[] = "not brokered by this version";
+
+static bool address_call(int nr)
+{
+	return nr == SYS_connect || nr == SYS_bind || nr == SYS_sendto || nr == SYS_sendmsg || nr == SYS_sendmmsg;
+}
+
+static bool attribute_read(int nr)
+{
+	return nr == SYS_getxattr || nr == SYS_lgetxattr || nr == SYS_listxattr || nr == SYS_llistxattr;
+}
+
+struct answer op_refused(struct request *r)
+{
+	const struct policy *p = policy_of(r);
+	unsigned promise = promise_for_syscall(r->nr, r->args);
+	if (address_call(r->nr) && (p->promises & (PROMISE_BIT(inet) | PROMISE_BIT(unix) | PROMISE_BIT(dns)))) {
+		r->why = "no address rule allows this";
+		return answer_error(EACCES);
+	}
+	/* What a file system without attributes says: programs ask for them and go on (ls, cp, tar). */
+	if (attribute_read(r->nr) && (p->promises & PROMISE_BIT(rpath)))
+		return answer_error(EOPNOTSUPP);
+	if (promise >= PROMISE_COUNT)
+		r->why = no_promise;
+	else if (!promised(r, UINT64_C(1) << promise))
+		r->why = not_brokered;
+	return answer_error(EPERM);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Whether this refusal is news. One system call instruction in libc makes all calls of a kind, so what was asked is a
+ * part of the place. */
+static bool news(struct family *f, const struct request *r)
+{
+	uint64_t place = r->place * UINT64_C(0x9e3779b97f4a7c15) + r->missing_perms * 64 + r->missing_promise;
+	for (const char *c = r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : ""; *c; c++)
+		place = (place ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	bool fresh = true;
+	const size_t size = sizeof(f->seen) / sizeof(*f->seen);
+	pthread_mutex_lock(&f->lock);
+	size_t count = f->seen_count < size ? f->seen_count : size;
+	for (size_t i = 0; i < count && fresh; i++)
+		fresh = f->seen[i].nr != r->nr || f->seen[i].place != place;
+	if (fresh) {
+		int64_t now = now_ms();
+		int64_t more = f->report_time ? (now - f->report_time) * TOKENS_A_SECOND / 1000 : TOKENS;
+		if (more > 0) {
+			f->report_tokens = more + f->report_tokens > TOKENS ? TOKENS
+									    : f->report_tokens + (unsigned)more;
+			f->report_time = now;
+		}
+		fresh = f->report_tokens > 0;
+	}
+	if (fresh) {
+		f->report_tokens--;
+		f->seen[f->seen_count % size].nr = r->nr;
+		f->seen[f->seen_count++ % size].place = place;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return fresh;
+}
+
+/* What would have allowed it: "promise inet", "unveil /etc/shadow r", or why nothing would. */
+static void rule_text(const struct request *r, char *buf, size_t len)
+{
+	char perms[8];
+	buf[0] = 0;
+	if (r->missing_promise < PROMISE_COUNT) {
+		snprintf(buf, len, "promise %s", promise_name(r->missing_promise));
+	} else if (r->why) {
+		snprintf(buf, len, "%s", r->why);
+	} else if (r->missing_perms) {
+		snprintf(buf, len, "unveil ");
+		decode_escape(buf, len - 8, r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : "?");
+		size_t used = strlen(buf);
+		snprintf(buf + used, len - used, " %s", policy_perms_format(r->missing_perms, perms));
+	}
+}
+
+void report_refusal(struct request *r, int error)
+{
+	struct family *f = r->family;
+	/* The loader looks in many places for each library; that says nothing about the policy. */
+	if (atomic_load(&f->loading) && (error == ENOENT || error == EACCES))
+		return;
+	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
+	bool violation = error == EPERM && (r->missing_promise < PROMISE_COUNT || r->why == no_promise);
+	bool fatal = violation && policy_of(r)->kill;
+	if (!f->on_report || (!news(f, r) && !fatal))
+		return;
+	struct report report = {.pid = r->tid, .nr = r->nr, .place = r->place, .error = error, .kill = fatal};
+	char call[REPORT_TEXT / 2 + 16], rule[REPORT_TEXT / 2 - 32];
+	decode_call(r, call, sizeof(call));
+	rule_text(r, rule, sizeof(rule));
+	snprintf(report.text, sizeof(report.text), "%s: %s, %s", call, decode_errno(error), rule);
+	f->on_report(f->arg, &report);
+}
+
+/* text as a JSON string's inside; it is escaped already, so only quotes and backslashes are left to care for. */
+static size_t json(char *buf, size_t at, size_t len, const char *key, const char *text)
+{
+	at += (size_t)snprintf(buf + at, len - at, ",\"%s\":\"", key);
+	for (; *text && at + 4 < len; text++) {
+		if (*text == '"' || *text == '\\')
+			buf[at++] = '\\';
+		buf[at++] = *text;
+	}
+	buf[at++] = '"';
+	buf[at] = 0;
+	return at;
+}
+
+/* Writes a line if that cannot block; what cannot be written is counted, and told with the next line that can. */
+static void log_write(int fd, const char *line, size_t len)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static uint64_t dropped;
+	struct pollfd p = {fd, POLLOUT, 0};
+	pthread_mutex_lock(&lock);
+	if (dropped && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT)) {
+		char note[64];
+		int n = snprintf(note, sizeof(note), "{\"dropped\":%llu}\n", (unsigned long long)dropped);
+		if (write(fd, note, (size_t)n) == n)
+			dropped = 0;
+	}
+	/* O_NONBLOCK would change the host's descriptor too. A pipe that polls writable has PIPE_BUF bytes of room. */
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(fd, line, len) != (ssize_t)len)
+		dropped++;
+	pthread_mutex_unlock(&lock);
+}
+
+static void answer_text(const struct answer *a, char *buf, size_t len)
+{
+	switch (a->kind) {
+	case ANSWER_FD:
+		snprintf(buf, len, "descriptor");
+		break;
+	case ANSWER_CONTINUE:
+		snprintf(buf, len, "continue");
+		break;
+	case ANSWER_ERROR:
+		snprintf(buf, len, "%s", decode_errno(a->error));
+		break;
+	default:
+		snprintf(buf, len, "%lld", (long long)a->value);
+	}
+}
+
+void report_log(const struct request *r, const struct answer *a)
+{
+	char line[LINE], text[1400], answer[32];
+	const char *name = r->op ? r->op->name : syscall_name(r->nr);
+	size_t at = (size_t)snprintf(line, sizeof(line), "{\"pid\":%d", r->tid);
+	snprintf(text, sizeof(text), "%d", r->nr);
+	at = json(line, at, sizeof(line), "call", name ? name : text);
+	for (int i = 0; i < 2; i++) {
+		if (!r->path[i])
+			continue;
+		text[0] = 0;
+		decode_escape(text, 900, r->path[i]);
+		at = json(line, at, 2000 + (size_t)i * 800, i ? "path2" : "path", text);
+	}
+	answer_text(a, answer, sizeof(answer));
+	at = json(line, at, 3000, "answer", answer);
+	if (a->kind == ANSWER_ERROR) {
+		rule_text(r, text, 900);
+		if (text[0])
+			at = json(line, at, sizeof(line) - 8, "rule", text);
+	}
+	at += (size_t)snprintf(line + at, sizeof(line) - at, "}\n");
+	log_write(r->family->broker->log, line, at);
+}

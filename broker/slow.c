@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * This file owns the requests that can block: opens of FIFOs and devices, files that are leased, mounts that stall. It
+ * runs in the broker: up to 64 workers for a family, made on demand and ended when idle, and a watcher while anything
+ * is pending. A worker whose caller died is interrupted by a signal, again and again, until it has noticed: one
+ * signal alone could come just before the call that blocks.
+ */
+#include "broker/broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKERS 64
+#define STACK (256 * 1024)
+#define IDLE_SECONDS 2
+#define WATCH_NS 20000000L
+
+enum worker_state { WORKER_NONE, WORKER_IDLE, WORKER_BUSY, WORKER_ENDED };
+
+struct worker {
+	struct slow_lane *lane;
+	enum worker_state state;
+	pthread_t thread;
+	pthread_cond_t work;
+	struct request request;
+	char path[2][PATH_MAX];
+};
+
+struct slow_lane {
+	struct family *family;
+	pthread_mutex_t lock;
+	pthread_cond_t watch;
+	struct worker *workers[WORKERS];
+	size_t busy;
+	bool stop;
+	enum worker_state watcher;
+	pthread_t watcher_thread;
+};
+
+static struct timespec after(long seconds, long ns)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += seconds;
+	t.tv_nsec += ns;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000L;
+	}
+	return t;
+}
+
+static void wake_mask(int how)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, WAKE_SIGNAL);
+	pthread_sigmask(how, &set, NULL);
+}
+
+/* Under no lock. The answer is given with the signal blocked: an interrupted ADDFD with SEND makes the call return 0. */
+static void run(struct worker *w)
+{
+	struct request *r = &w->request;
+	r->slow = true;
+	wake_mask(SIG_UNBLOCK);
+	struct answer a = r->op->handle(r);
+	wake_mask(SIG_BLOCK);
+	/* What was narrowed while this waited counts: no descriptor may arrive after that. */
+	struct state *now = state_of(r->family, r->tid);
+	bool same = now && now->narrowed == r->state->narrowed;
+	state_release(r->family, now);
+	if (!same && a.kind == ANSWER_FD) {
+		close(a.fd);
+		a = answer_error(EACCES);
+	}
+	if (a.kind == ANSWER_SLOW)
+		a = answer_error(EAGAIN);
+	lane_finish(r, a);
+	state_release(r->family, r->state);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct slow_lane *l = w->lane;
+	pthread_mutex_lock(&l->lock);
+	for (;;) {
+		struct timespec until = after(IDLE_SECONDS, 0);
+		int late = 0;
+		while (w->state == WORKER_IDLE && !l->stop && !late)
+			late = pthread_cond_timedwait(&w->work, &l->lock, &until);
+		if (w->state != WORKER_BUSY)
+			break;
+		pthread_mutex_unlock(&l->lock);
+		run(w);
+		pthread_mutex_lock(&l->lock);
+		w->state = WORKER_IDLE;
+		if (--l->busy == 0)
+			pthread_cond_signal(&l->watch);
+	}
+	w->state = WORKER_ENDED;
+	pthread_mutex_unlock(&l->lock);
+	return NULL;
+}
+
+static void *watcher_main(void *arg)
+{
+	struct slow_lane *l = arg;
+	pthread_mutex_lock(&l->lock);
+	while (l->busy) {
+		struct timespec until = after(0, WATCH_NS);
+		pthread_cond_timedwait(&l->watch, &l->lock, &until);
+		for (size_t i = 0; i < WORKERS; i++) {
+			struct worker *w = l->workers[i];
+			if (w && w->state == WORKER_BUSY && (l->stop || !request_alive(&w->request)))
+				pthread_kill(w->thread, WAKE_SIGNAL);
+		}
+	}
+	l->watcher = WORKER_ENDED;
+	pthread_mutex_unlock(&l->lock);
+	return NULL;
+}
+
+int slow_start(struct family *f)
+{
+	struct slow_lane *l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	l->family = f;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->watch, &attr);
+	pthread_condattr_destroy(&attr);
+	f->slow = l;
+	return 0;
+}
+
+/* Threads start with every signal blocked. Under l->lock. */
+static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(thread, &attr, main, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+/* An idle worker, or a slot to make one in. Under l->lock. */
+static struct worker *worker_get(struct slow_lane *l)
+{
+	struct worker **empty = NULL;
+	for (size_t i = 0; i < WORKERS; i++) {
+		struct worker *w = l->workers[i];
+		if (w && w->state == WORKER_IDLE)
+			return w;
+		if (!empty && (!w || w->state == WORKER_ENDED))
+			empty = &l->workers[i];
+	}
+	if (!empty)
+		return NULL;
+	struct worker *w = *empty;
+	if (w) {
+		pthread_join(w->thread, NULL);
+		w->state = WORKER_NONE;
+	} else {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return NULL;
+		w->lane = l;
+		pthread_condattr_t attr;
+		pthread_condattr_init(&attr);
+		pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+		pthread_cond_init(&w->work, &attr);
+		pthread_condattr_destroy(&attr);
+		*empty = w;
+	}
+	return w;
+}
+
+static void fill(struct worker *w, const struct request *r)
+{
+	w->request = *r;
+	for (int i = 0; i < 2; i++) {
+		if (r->path[i])
+			w->request.path[i] = strcpy(w->path[i], r->path[i]);
+	}
+	/* The caller keeps its own hold on the state. */
+	pthread_mutex_lock(&r->family->lock);
+	r->state->users++;
+	pthread_mutex_unlock(&r->family->lock);
+}
+
+int slow_submit(struct request *r)
+{
+	struct slow_lane *l = r->family->slow;
+	int err = -EAGAIN;
+	pthread_mutex_lock(&l->lock);
+	struct worker *w = l->stop ? NULL : worker_get(l);
+	if (w) {
+		fill(w, r);
+		bool fresh = w->state == WORKER_NONE;
+		w->state = WORKER_BUSY;
+		err = fresh ? start_thread(&w->thread, worker_main, w) : 0;
+		if (err) {
+			w->state = WORKER_NONE;
+			state_release(r->family, r->state);
+			err = -EAGAIN;
+			free(w);
+			for (size_t i = 0; i < WORKERS; i++) {
+				if (l->workers[i] == w)
+					l->workers[i] = NULL;
+			}
+		} else {
+			l->busy++;
+			pthread_cond_signal(&w->work);
+			if (l->watcher == WORKER_ENDED)
+				pthread_join(l->watcher_thread, NULL);
+			if (l->watcher != WORKER_BUSY)
+				l->watcher = start_thread(&l->watcher_thread, watcher_main, l) ? WORKER_NONE
+											       : WORKER_BUSY;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (err && r->held > 0) {
+		close(r->held - 1);
+		r->held = 0;
+	}
+	return err;
+}
+
+void slow_stop(struct family *f)
+{
+	struct slow_lane *l = f->slow;
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->lock);
+	l->stop = true;
+	for (size_t i = 0; i < WORKERS; i++) {
+		if (l->workers[i])
+			pthread_cond_signal(&l->workers[i]->work);
+	}
+	pthread_cond_signal(&l->watch);
+	/* The watcher may have failed to start: then this thread does its work. */
+	while (l->busy) {
+		struct timespec pause = {0, WATCH_NS};
+		for (size_t i = 0; i < WORKERS; i++) {
+			if (l->workers[i] && l->workers[i]->state == WORKER_BUSY)
+				pthread_kill(l->workers[i]->thread, WAKE_SIGNAL);
+		}
+		pthread_mutex_unlock(&l->lock);
+		nanosleep(&pause, NULL);
+		pthread_mutex_lock(&l->lock);
+	}
+	bool watched = l->watcher != WORKER_NONE;
+	pthread_mutex_unlock(&l->lock);
+	for (size_t i = 0; i < WORKERS; i++) {
+		struct worker *w = l->workers[i];
+		if (!w)
+			continue;
+		pthread_join(w->thread, NULL); /* every worker here has a thread, perhaps an ended one */
+		pthread_cond_destroy(&w->work);
+		free(w);
+	}
+	if (watched)
+		pthread_join(l->watcher_thread, NULL);
+	pthread_cond_destroy(&l->watch);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+	f->slow = NULL;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * This file owns what follows each process: directory, umask, what is left of the policy. It runs in the broker.
+ *
+ * A process carries the number of its state in its RLIMIT_LOCKS soft limit: the kernel copies it on fork (even when
+ * the parent is gone before the child's first request), keeps it on exec, ignores it otherwise since 2.4.25, and the
+ * filter gives no target a call that sets it. States are never changed, only replaced, and two with the same content
+ * are one, so that the table grows with what differs and not with what is called. A number that is not in the table
+ * is refused: that is also what happens to a process that is forked just while its number is collected.
+ */
+#include "broker/broker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STATES_MAX 4096
+#define RETRIES 8
+
+struct narrowed {
+	unsigned users; /* states, under family.lock */
+	struct policy policy;
+	struct anchor *anchors;
+	size_t weight; /* rules of all kinds, and one for itself */
+};
+
+/* One counter for all families of this broker: a number is never used twice. */
+static _Atomic uint64_t next_tag;
+
+static void narrowed_release(struct family *f, struct narrowed *n)
+{
+	if (!n || --n->users > 0)
+		return;
+	f->narrow_weight -= n->weight;
+	anchors_free(n->anchors, n->policy.unveil_count);
+	policy_clear(&n->policy);
+	free(n);
+}
+
+static void state_free(struct family *f, struct state *s)
+{
+	narrowed_release(f, s->narrowed);
+	if (s->cwd >= 0)
+		close(s->cwd);
+	free(s);
+}
+
+static struct state *find(struct family *f, uint64_t tag)
+{
+	size_t low = 0, high = f->state_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (f->states[middle]->tag < tag)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < f->state_count && f->states[low]->tag == tag ? f->states[low] : NULL;
+}
+
+static int tag_read(pid_t pid, uint64_t *tag)
+{
+	struct rlimit64 limit;
+	if (prlimit64(pid, RLIMIT_LOCKS, NULL, &limit))
+		return -errno;
+	*tag = limit.rlim_cur;
+	return 0;
+}
+
+struct state *state_of(struct family *f, pid_t tid)
+{
+	uint64_t tag = 0;
+	if (tid <= 0 || tag_read(tid, &tag))
+		return NULL;
+	pthread_mutex_lock(&f->lock);
+	struct state *s = find(f, tag);
+	if (s)
+		s->users++;
+	pthread_mutex_unlock(&f->lock);
+	return s;
+}
+
+void state_release(struct family *f, struct state *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&f->lock);
+	s->users--;
+	pthread_mutex_unlock(&f->lock);
+}
+
+bool state_ours(struct family *f, pid_t pid)
+{
+	struct state *s = state_of(f, pid);
+	state_release(f, s);
+	return s != NULL;
+}
+
+/* Frees the states that no process carries. Under f->lock. */
+static void collect(struct family *f, const struct state *keep)
+{
+	int fd = openat(f->broker->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return; /* the table stays full, and changes are refused */
+	}
+	for (size_t i = 0; i < f->state_count; i++)
+		f->states[i]->seen = f->states[i] == keep || f->states[i]->users > 0;
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		uint64_t tag = 0;
+		struct state *s;
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		if (!tag_read((pid_t)strtol(entry->d_name, NULL, 10), &tag) && (s = find(f, tag)))
+			s->seen = true;
+	}
+	closedir(dir);
+	size_t kept = 0;
+	for (size_t i = 0; i < f->state_count; i++) {
+		if (f->states[i]->seen)
+			f->states[kept++] = f->states[i];
+		else
+			state_free(f, f->states[i]);
+	}
+	f->state_count = kept;
+}
+
+/* The state of this content: an old one, or a new one at the table's end (tags only grow). Takes cwd. Under f->lock. */
+static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, struct state **out)
+{
+	struct stat st;
+	if (fstat(cwd, &st)) {
+		close(cwd);
+		return -ENOMEM;
+	}
+	for (size_t i = f->state_count; i-- > 0;) {
+		struct state *s = f->states[i];
+		/* The same directory may be reached through two mounts; which one makes no difference to a target,
+		 * whose view of it is decided by the rules and not by mounts. */
+		if (s->umask == mask && s->narrowed == n && s->where.st_ino == st.st_ino &&
+			s->where.st_dev == st.st_dev) {
+			close(cwd);
+			*out = s;
+			return 0;
+		}
+	}
+	struct state *s = f->state_count < f->state_max ? calloc(1, sizeof(*s)) : NULL;
+	if (!s) {
+		close(cwd);
+		return -ENOMEM;
+	}
+	*s = (struct state){
+		.tag = atomic_fetch_add(&next_tag, 1), .cwd = cwd, .umask = mask, .narrowed = n, .where = st};
+	if (n) {
+		n->users++;
+		s->policy = &n->policy;
+		s->anchors = n->anchors;
+	}
+	f->states[f->state_count++] = s;
+	*out = s;
+	return 0;
+}
+
+/* Moves r's process from state `from` to `to`. -EAGAIN when it was in another one (a sibling was faster). */
+static int tag_move(const struct request *r, const struct state *from, const struct state *to)
+{
+	struct rlimit64 limit, old, unused;
+	if (prlimit64(r->tid, RLIMIT_LOCKS, NULL, &limit))
+		return -EPERM;
+	limit.rlim_cur = to->tag;
+	if (limit.rlim_max < to->tag || !request_alive(r))
+		return -EPERM;
+	if (prlimit64(r->tid, RLIMIT_LOCKS, &limit, &old))
+		return -EPERM;
+	if (old.rlim_cur == from->tag)
+		return 0;
+	/* Another thread changed it since, or the caller died and its id is a stranger's: put back what was there. A
+	 * stranger in the same state keeps the new one, which the family could have had anyway. */
+	prlimit64(r->tid, RLIMIT_LOCKS, &old, &unused);
+	return request_alive(r) ? -EAGAIN : -EPERM;
+}
+
+/* cwd is borrowed and may be -1; n is borrowed and may be NULL (unchanged). */
+static int change(struct request *r, int cwd, const mode_t *mask, struct narrowed *n)
+{
+	struct family *f = r->family;
+	int err = -EAGAIN;
+	for (int i = 0; i < RETRIES && err == -EAGAIN; i++) {
+		struct state *from = state_of(f, r->tid), *to = NULL;
+		if (!from)
+			return -EPERM;
+		/* What a sibling narrowed meanwhile must not come back. */
+		if (n && from->narrowed != r->state->narrowed) {
+			state_release(f, from);
+			return -EPERM;
+		}
+		int fd = fcntl(cwd >= 0 ? cwd : from->cwd, F_DUPFD_CLOEXEC, 0);
+		pthread_mutex_lock(&f->lock);
+		if (f->state_count >= f->state_max)
+			collect(f, from);
+		err = fd < 0 ? -ENOMEM : intern(f, fd, mask ? *mask : from->umask, n ? n : from->narrowed, &to);
+		if (to)
+			to->users++;
+		pthread_mutex_unlock(&f->lock);
+		if (!err)
+			err = to == from ? 0 : tag_move(r, from, to);
+		state_release(f, to);
+		state_release(f, from);
+	}
+	return err == -EAGAIN ? -EPERM : err;
+}
+
+int state_change(struct request *r, int cwd, const mode_t *umask)
+{
+	int err = change(r, cwd, umask, NULL);
+	if (cwd >= 0)
+		close(cwd);
+	return err;
+}
+
+int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors)
+{
+	struct family *f = r->family;
+	struct narrowed *n = calloc(1, sizeof(*n));
+	size_t weight = 1 + policy->unveil_count + policy->address_count + policy->env_count;
+	if (!n) {
+		anchors_free(anchors, policy->unveil_count);
+		policy_clear(policy);
+		return -ENOMEM;
+	}
+	*n = (struct narrowed){.users = 1, .policy = *policy, .anchors = anchors, .weight = weight};
+	policy_init(policy);
+	pthread_mutex_lock(&f->lock);
+	if (f->narrow_weight + weight > f->state_max)
+		collect(f, r->state);
+	bool room = f->narrow_weight + weight <= f->state_max;
+	f->narrow_weight += weight;
+	pthread_mutex_unlock(&f->lock);
+	int err = room ? change(r, -1, NULL, n) : -ENOMEM;
+	pthread_mutex_lock(&f->lock);
+	narrowed_release(f, n);
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
+int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
+{
+	/* A family may hold an eighth of the broker's descriptors, so that it starves no other. */
+	struct rlimit64 files, limit;
+	uint64_t share = getrlimit64(RLIMIT_NOFILE, &files) ? 0 : files.rlim_cur / 8;
+	f->state_max = share > STATES_MAX ? STATES_MAX : share < 32 ? 32 : (size_t)share;
+	f->states = calloc(f->state_max, sizeof(*f->states));
+	int err = f->states ? 0 : -ENOMEM;
+	if (!err && prlimit64(first, RLIMIT_LOCKS, NULL, &limit))
+		err = -errno;
+	if (err) {
+		close(cwd);
+		return err;
+	}
+	uint64_t none = 0, base = (uint64_t)f->broker->tag_base << 28 | 1;
+	if (limit.rlim_max != RLIM64_INFINITY)
+		base = base % (limit.rlim_max / 2 + 1) + 1;
+	atomic_compare_exchange_strong(&next_tag, &none, base);
+	struct state *s;
+	err = intern(f, cwd, umask, NULL, &s);
+	if (err)
+		return err;
+	if (limit.rlim_max < s->tag)
+		return -ERANGE;
+	limit.rlim_cur = s->tag;
+	return prlimit64(first, RLIMIT_LOCKS, &limit, NULL) ? -errno : 0;
+}
+
+void state_stop(struct family *f)
+{
+	for (size_t i = 0; i < f->state_count; i++)
+		state_free(f, f->states[i]);
+	free(f->states);
+	f->states = NULL;
+	f->state_count = 0;
+}

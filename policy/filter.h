@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/* From promises to an array of BPF instructions. libseccomp builds it, here and nowhere else. */
+#ifndef AIRLOCK_FILTER_H
+#define AIRLOCK_FILTER_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The number of a call that no kernel has, by which a confined process speaks to its broker: (operation, pointer,
+ * length). It arrives as every request does, so its sender cannot be forged and no descriptor can be lost. */
+#define AIRLOCK_SYSCALL 44040
+
+struct filter_spec {
+	uint64_t promises;
+	/* Base filter: what is not allowed outright becomes a notification (brokered or refused with a report).
+	 * Narrowing filter (base false): EPERM for every call these promises do not let through, brokered or direct;
+	 * brokered calls of these promises are ALLOWed, so that the base filter's notification decides. */
+	bool base;
+	/* Known calls that no promise of the set has a row for kill the process. A call with a row whose conditions do not
+	 * hold stays a notification, which the broker refuses, and kills for. */
+	bool kill;
+	/* The process is in a pid namespace of its own: the numbers it can signal are its family's, and calls that name a
+	 * process by number may pass. Else they are notifications. */
+	bool own_pids;
+	/* Addresses in messages (sendmsg, sendmmsg, sendto) lead nowhere that the policy forbids: either the process'
+	 * root and network are empty and the broker makes no sockets for it, or nothing narrows its addresses and paths.
+	 * Else these calls are notifications, also when promised: a filter cannot read the address. */
+	bool names_direct;
+	/* newfstatat and statx with flags == AT_EMPTY_PATH and a descriptor that is not negative may pass whatever the
+	 * path: sound only where the process' root is empty and its descriptors lead nowhere. */
+	bool empty_path_direct;
+	/* Else they may pass when the path pointer is this address, of a sealed empty string; 0 for none. */
+	uint64_t empty_string;
+	/* clone, fork and vfork that make a process or thread become notifications, to be counted. */
+	bool count_tasks;
+	/* A program is to be loaded: mmap, mprotect with PROT_EXEC and execveat are notifications, which the broker
+	 * lets continue until the entry point and refuses after, even without prot_exec. */
+	bool loading;
+};
+
+/* *out is the caller's to free. Allocates; runs on the trusted side, or in a process that narrows itself while it still
+ * has stdio. -ENOMEM, -EINVAL, or what memfd_create gave. */
+int filter_compile(const struct filter_spec *spec, struct sock_filter **out, size_t *len);
+/* The same for the architecture of an AUDIT_ARCH_ token, for tests of the table where it does not run. There, calls that
+ * this libseccomp has no name for have no ALLOW. */
+int filter_compile_arch(const struct filter_spec *spec, uint32_t arch, struct sock_filter **out, size_t *len);
+
+/* The filter a broker runs under itself: see broker/confine.c for the list it gives. allow: -1 terminated numbers;
+ * everything else EPERM. */
+int filter_compile_list(const int *allow, struct sock_filter **out, size_t *len);
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * airlock: put code you do not trust behind a door.
+ *
+ * Functions return 0 or a count, or a negative errno; they neither read nor set errno. Out parameters are
+ * untouched on failure, and airlock_message() then says in one line what went wrong. Pointers must not be NULL
+ * unless a comment says so. Errors that any function may give: -EINVAL (an argument makes no sense), -ENOMEM,
+ * -EMFILE. A policy is built by one thread and then only read; everything else may be called from any thread, one
+ * thread at a time per object.
+ */
+#ifndef AIRLOCK_H
+#define AIRLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct airlock_policy;
+struct airlock_target;
+
+/* First thing in main(). Does not return in a process that airlock started as a broker or a target. */
+int airlock_init(int argc, char **argv);
+
+/* ---- policy ------------------------------------------------------------------------------------------------ */
+
+/* One bit for each layer between a target and the machine; airlock_layer_name() gives the words. */
+enum airlock_layer {
+	AIRLOCK_LAYER_USER = 1 << 0, /* own user namespace */
+	AIRLOCK_LAYER_PID = 1 << 1, /* own pid namespace */
+	AIRLOCK_LAYER_MOUNT = 1 << 2, /* own mount namespace */
+	AIRLOCK_LAYER_NETWORK = 1 << 3, /* own, empty network namespace */
+	AIRLOCK_LAYER_IPC = 1 << 4, /* own System V and POSIX queue namespace */
+	AIRLOCK_LAYER_UTS = 1 << 5, /* own host name */
+	AIRLOCK_LAYER_CGROUP = 1 << 6, /* own cgroup namespace */
+	AIRLOCK_LAYER_ROOT = 1 << 7, /* an empty root directory */
+	AIRLOCK_LAYER_CAPABILITIES = 1 << 8, /* none, in all five sets, securebits locked */
+	AIRLOCK_LAYER_NO_NEW_PRIVS = 1 << 9,
+	AIRLOCK_LAYER_DUMPABLE = 1 << 10, /* nobody but the broker may look inside */
+	AIRLOCK_LAYER_LANDLOCK = 1 << 11, /* a deny-all backstop below the filter */
+	AIRLOCK_LAYER_SECCOMP = 1 << 12,
+	AIRLOCK_LAYER_LIMITS = 1 << 13, /* resource limits */
+	AIRLOCK_LAYER_SESSION = 1 << 14, /* a new session: no terminal to push input into */
+};
+#define AIRLOCK_LAYERS_NAMESPACES 0x7f /* the seven namespaces; "namespaces" in the policy language */
+#define AIRLOCK_LAYERS_ALL 0x7fff
+
+enum airlock_limit {
+	AIRLOCK_LIMIT_MEMORY, /* bytes of address space, a process */
+	AIRLOCK_LIMIT_CPU, /* milliseconds of processor time, a process; rounded up to a second */
+	AIRLOCK_LIMIT_WALL, /* milliseconds from start to end, the whole target */
+	AIRLOCK_LIMIT_PROCESSES, /* processes and threads alive at once, the whole target */
+	AIRLOCK_LIMIT_FILES, /* open descriptors, a process */
+	AIRLOCK_LIMIT_FILE_SIZE, /* bytes of the largest file it may write */
+};
+
+enum airlock_violation {
+	AIRLOCK_VIOLATION_ERRNO, /* the call fails and is reported (the default) */
+	AIRLOCK_VIOLATION_KILL, /* the target is killed */
+};
+
+/* "stdio rpath", see pledge(2); "" permits nothing but to end. -EINVAL for an unknown word, which is named. */
+int airlock_policy_new(struct airlock_policy **out, const char *promises);
+
+/* Reads the policy language, airlock(1) "POLICY FILES". The message names line, word and nearest known word. */
+int airlock_policy_parse(struct airlock_policy **out, const char *text);
+
+/* unveil(2): permissions of "rwxc", with "d" (direct) to have the kernel serve the tree; "" hides. The path is
+ * resolved now, relative to the caller's directory. -ENOENT when its parent does not exist. */
+int airlock_policy_unveil(struct airlock_policy *policy, const char *path, const char *permissions);
+int airlock_policy_connect(struct airlock_policy *policy, const char *address);
+int airlock_policy_bind(struct airlock_policy *policy, const char *address);
+int airlock_policy_limit(struct airlock_policy *policy, enum airlock_limit limit, uint64_t value);
+
+/* The target starts with a duplicate of fd as descriptor `as` (0 to 255; 3 to 9 are airlock's). fd stays the caller's
+ * and must stay open until the last start. */
+int airlock_policy_pass(struct airlock_policy *policy, int fd, int as);
+
+/* NAME=VALUE, or NAME to pass the host's value at the time of the start. A target gets no other variables. */
+int airlock_policy_env(struct airlock_policy *policy, const char *assignment);
+
+/* Every layer is required, save these. */
+int airlock_policy_tolerate(struct airlock_policy *policy, unsigned layers);
+int airlock_policy_on_violation(struct airlock_policy *policy, enum airlock_violation violation);
+
+/* The promises of programs that a target executes; NULL for the target's own. */
+int airlock_policy_exec(struct airlock_policy *policy, const char *promises);
+
+/* The broker writes one JSON line for each request to fd, which must stay open until the last start. */
+int airlock_policy_log(struct airlock_policy *policy, int fd);
+
+/* Ends the broker, and with it every target that is left. NULL is allowed. */
+void airlock_policy_free(struct airlock_policy *policy);
+
+/* ---- this process; irrevocable ------------------------------------------------------------------------------ */
+
+/* Confines the calling process, all threads. Returns the layers in force. Refusals are reported as lines on the
+ * standard error that was open at the call, or to airlock_policy_log(). */
+int airlock_enter(const struct airlock_policy *policy);
+
+/* pledge(2) and unveil(2). NULL leaves a part unchanged; -EPERM to widen. unveil(NULL, NULL) locks. */
+int airlock_pledge(const char *promises, const char *exec_promises);
+int airlock_unveil(const char *path, const char *permissions);
+
+/* ---- another process ---------------------------------------------------------------------------------------- */
+
+typedef ssize_t (*airlock_function)(const void *in, size_t len, void *out, size_t cap);
+typedef int (*airlock_entry)(struct airlock_target *host, int argc, char **argv);
+struct airlock_symbol {
+	const char *name;
+	airlock_function function;
+	airlock_entry entry;
+	struct airlock_symbol *next;
+};
+void airlock_register(struct airlock_symbol *symbol);
+
+#define AIRLOCK_SYMBOL_(id, f, e)                                                                                      \
+	__attribute__((constructor)) static void airlock_register_##id(void)                                           \
+	{                                                                                                              \
+		static struct airlock_symbol symbol = {#id, f, e, 0};                                                  \
+		airlock_register(&symbol);                                                                             \
+	}
+/* Makes a function callable in a target: ssize_t decode(const void *in, size_t len, void *out, size_t cap), which
+ * returns the bytes it wrote to out, or a negative number of its own. Both buffers are shared with the host. */
+#define AIRLOCK_FUNCTION(id) AIRLOCK_SYMBOL_(id, id, 0)
+/* Makes a function the main program of a target: int renderer(struct airlock_target *host, int argc, char **argv). */
+#define AIRLOCK_ENTRY(id) AIRLOCK_SYMBOL_(id, 0, id)
+
+struct airlock_options {
+	size_t size;
+	int stdio[3]; /* descriptors for 0, 1, 2; -1 for the host's own, -2 for /dev/null */
+	size_t shared; /* bytes that one call may move each way; 0 for 32 MiB */
+	const char *name; /* shown by ps; NULL for the entry's or program's name */
+};
+#define AIRLOCK_OPTIONS_INIT                                                                                           \
+	{                                                                                                              \
+		sizeof(struct airlock_options), {-1, -1, -1}, 0, 0                                                     \
+	}
+
+enum airlock_end {
+	AIRLOCK_RUNNING,
+	AIRLOCK_EXITED, /* code is its exit status */
+	AIRLOCK_CRASHED, /* signal says which */
+	AIRLOCK_VIOLATED, /* killed for what it called: violation says what */
+	AIRLOCK_TIMED_OUT, /* the wall or processor limit */
+	AIRLOCK_OUT_OF_MEMORY,
+	AIRLOCK_KILLED, /* by the host, or by a signal from outside */
+	AIRLOCK_LOST, /* its broker is gone, and it with it */
+};
+
+struct airlock_status {
+	size_t size;
+	enum airlock_end end;
+	int code;
+	int signal;
+	uint64_t requests; /* answered by the broker */
+	uint64_t refused; /* of those, refused */
+	uint64_t user_usec; /* processor time of the first process and those it waited for */
+	uint64_t system_usec;
+	uint64_t peak_bytes; /* largest resident set of one process */
+	unsigned layers; /* in force */
+	char violation[320]; /* the last refused call: name(arguments), and what would have allowed it */
+};
+#define AIRLOCK_STATUS_INIT                                                                                            \
+	{                                                                                                              \
+		sizeof(struct airlock_status), AIRLOCK_RUNNING, 0, 0, 0, 0, 0, 0, 0, 0, ""                             \
+	}
+
+struct airlock_message {
+	size_t size;
+	void *data; /* the caller's buffer */
+	size_t cap; /* its bytes */
+	size_t len; /* set: bytes received */
+	int fd; /* set: a descriptor that is now the caller's, or -1 */
+};
+#define AIRLOCK_MESSAGE_INIT                                                                                           \
+	{                                                                                                              \
+		sizeof(struct airlock_message), 0, 0, 0, -1                                                            \
+	}
+
+/* Starts a target from the program's own image. With entry NULL it serves airlock_call(); else it runs that
+ * AIRLOCK_ENTRY with argv (NULL for none). *out is the caller's, to airlock_free(). options may be NULL. */
+int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options);
+
+/* Starts another program, argv[0] looked up in PATH. -ENOENT, -EACCES as execve(2). */
+int airlock_exec(struct airlock_target **out, const struct airlock_policy *policy, char *const argv[],
+	const struct airlock_options *options);
+
+/* Runs an AIRLOCK_FUNCTION in the target, and returns what it returned. -EPIPE when the target ended (before or
+ * during the call), -EMSGSIZE when in or cap exceed options.shared, -ENOSYS for an unknown name, -EPROTO when the
+ * target answered nonsense. */
+ssize_t airlock_call(
+	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap);
+
+/* One message of up to 64 KiB, with fd unless it is -1 (a copy is sent). Non-blocking: -EAGAIN. -EPIPE. */
+int airlock_send(struct airlock_target *peer, const void *data, size_t len, int fd);
+int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
+
+/* A descriptor that is readable when airlock_dispatch() has work. Borrowed; poll it, nothing else. */
+int airlock_fd(const struct airlock_target *target);
+
+/* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 2: the target ended, 0: neither. */
+int airlock_dispatch(struct airlock_target *target, int timeout_ms);
+
+/* Waits for the end. 0 when it ended and *status is filled; -ETIMEDOUT when it still runs (then also filled). */
+int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms);
+
+/* How the target ended, or what it does, for a person; buf is returned. */
+const char *airlock_explain(const struct airlock_target *target, char *buf, size_t len);
+
+/* The first refusals, one call at a time: index from 0, -ENOENT past the last. At most 64 are kept. */
+int airlock_refusal(const struct airlock_target *target, unsigned index, char *buf, size_t len);
+
+/* Asks the target to die, now. Nothing of it is left when airlock_free() returns. NULL is allowed. */
+int airlock_kill(struct airlock_target *target);
+void airlock_free(struct airlock_target *target);
+
+/* ---- what holds --------------------------------------------------------------------------------------------- */
+
+#define AIRLOCK_PREWARM_TIMEZONE 1
+#define AIRLOCK_PREWARM_LOCALE 2
+#define AIRLOCK_PREWARM_ICONV 4
+#define AIRLOCK_PREWARM_NAMES 8
+/* Loads now what libc would open later. */
+int airlock_prewarm(unsigned what);
+
+/* The layers that this kernel and container can give, found by trying. */
+int airlock_layers(void);
+/* The word for one bit, or NULL. */
+const char *airlock_layer_name(unsigned layer);
+/* Why the layer cannot be had here and what would give it, or NULL when it can. */
+const char *airlock_layer_missing(unsigned layer);
+
+/* This thread's last failure in one line; never NULL. Valid until the thread's next failing call. */
+const char *airlock_message(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns what a program's loader may read, what the broker's Landlock domain lets through for the sake of starting targets,
+ * and the compiled filters. Runs in the broker, before it confines itself (filters also later). */
+#include "sandbox/role_broker.h"
+
+#include "policy/filter.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what the loader of a program may read, and the Landlock domain must let through ---- */
+
+static const char *const library_directories[] = {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"};
+static const char *const interpreters[] = {
+#if defined(__x86_64__)
+	"/lib64/ld-linux-x86-64.so.2",
+	"/lib/ld-musl-x86_64.so.1",
+#elif defined(__aarch64__)
+	"/lib/ld-linux-aarch64.so.1",
+	"/lib/ld-musl-aarch64.so.1",
+#else
+#error "airlock knows x86-64 and aarch64"
+#endif
+};
+#define LIBRARY_DIRECTORIES (sizeof(library_directories) / sizeof(library_directories[0]))
+#define INTERPRETERS (sizeof(interpreters) / sizeof(interpreters[0]))
+
+static void loader_rule(const char *path)
+{
+	char real[PATH_MAX];
+	struct stat st;
+	if (!realpath(path, real) || stat(real, &st) < 0)
+		return;
+	const struct unveil *above = policy_find(&me.b.policy, real);
+	/* The rule must not hide what the one above it shows. */
+	unsigned perms = (above ? above->perms : 0u) | PERM_LOADER;
+	policy_unveil(&me.b.policy, real, perms, !S_ISDIR(st.st_mode));
+}
+
+void loader_rules(void)
+{
+	for (size_t i = 0; i < LIBRARY_DIRECTORIES; i++)
+		loader_rule(library_directories[i]);
+	loader_rule("/etc/ld.so.cache");
+}
+
+size_t interpreters_open(int *fds, const char **paths, size_t max)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < INTERPRETERS && n < max; i++) {
+		int fd = open(interpreters[i], O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		fds[n] = fd;
+		paths[n++] = interpreters[i];
+	}
+	return n;
+}
+
+static void extra_add(struct landlock_extra *x, const char *path, int fd, unsigned perms)
+{
+	struct stat st;
+	if (fd < 0)
+		fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || x->count == LANDLOCK_EXTRA_MAX || fstat(fd, &st) < 0)
+		return;
+	x->rules[x->count++] = (struct landlock_rule){fd, S_ISDIR(st.st_mode), perms};
+}
+
+void extra_fill(struct landlock_extra *x)
+{
+	/* The image itself and what it has loaded: a worker executes it again inside the broker's domain. The list is what
+	 * the loader mapped into this process, read from its own maps. */
+	extra_add(x, NULL, dup(me.image), PERM_R | PERM_X);
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[PATH_MAX + 128], last[PATH_MAX] = "";
+	while (maps && fgets(line, sizeof(line), maps)) {
+		char *path = strchr(line, '/');
+		if (!path)
+			continue;
+		path[strcspn(path, "\n")] = 0;
+		if (strcmp(path, last) == 0)
+			continue;
+		snprintf(last, sizeof(last), "%s", path);
+		extra_add(x, path, -1, PERM_R | PERM_X);
+	}
+	if (maps)
+		fclose(maps);
+	for (size_t i = 0; i < INTERPRETERS; i++)
+		extra_add(x, interpreters[i], -1, PERM_R | PERM_X);
+	extra_add(x, NULL, dup(me.fdinfo), PERM_R);
+	extra_add(x, "/etc/ld.so.cache", -1, PERM_R);
+	extra_add(x, "/etc/ld.so.preload", -1, PERM_R);
+	for (size_t i = 0; me.program >= 0 && i < LIBRARY_DIRECTORIES; i++)
+		extra_add(x, library_directories[i], -1, PERM_R | PERM_X);
+	if (me.program >= 0)
+		extra_add(x, NULL, dup(me.program), PERM_R | PERM_X);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	extra_add(x, "/proc", -1, PERM_R); /* the runtime reads its own maps at start */
+#endif
+}
+
+/* ---- filters: one for each kind of target, compiled once ---- */
+
+/* Whether a directory under an open rule may hold what another rule hides: then an unchecked newfstatat() with an empty
+ * path flag could look at it. */
+static bool nests_narrower(const struct policy *p)
+{
+	for (size_t i = 0; i < p->unveil_count; i++) {
+		if (p->unveils[i].perms & PERM_R)
+			continue;
+		for (size_t k = 0; k < i; k++) {
+			size_t len = strlen(p->unveils[k].path);
+			if ((p->unveils[k].perms & PERM_R) &&
+				strncmp(p->unveils[k].path, p->unveils[i].path, len) == 0 &&
+				(len == 1 || p->unveils[i].path[len] == '/'))
+				return true;
+		}
+	}
+	return false;
+}
+
+int filter_for(enum start_kind kind)
+{
+	if (me.filter[kind])
+		return 0;
+	const struct policy *p = &me.b.policy;
+	struct filter_spec spec = {.promises = p->promises,
+		.base = true,
+		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID),
+		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !nests_narrower(p),
+		.empty_string = me.hello.empty_string,
+		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE && geteuid() == 0,
+		.loading = kind == START_EXEC};
+	return filter_compile(&spec, &me.filter[kind], &me.filter_len[kind]);
+}

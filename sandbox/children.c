@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the targets of a broker: their start, what their inits say, their end. Runs in the broker, on its first thread; the
+ * report callbacks on a lane's. */
+#include "sandbox/role_broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- a target's start ---- */
+
+static void tell(struct child *c, enum message_type type, const void *data, size_t len)
+{
+	/* Never waits: a host that does not read loses reports, not the broker. */
+	ipc_send(c->status, &(struct ipc_message){.type = type, .len = len, .data = data}, false);
+}
+
+static void on_report(void *arg, const struct report *r)
+{
+	struct child *c = arg;
+	struct refusal refusal = {.error = r->error, .kill = r->kill};
+	snprintf(refusal.text, sizeof(refusal.text), "%s", r->text);
+	tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
+	if (r->kill) {
+		atomic_store(&c->why, ENDED_BY_VIOLATION);
+		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
+	}
+}
+
+static void started(struct child *c, int error, const char *text)
+{
+	if (c->told)
+		return;
+	c->told = true;
+	struct outcome o;
+	outcome_set(&o, error, c->layers, text);
+	tell(c, MESSAGE_STARTED, &o, sizeof(o));
+}
+
+void child_kill(struct child *c, enum ended_why why)
+{
+	uint32_t none = ENDED_BY_ITSELF;
+	atomic_compare_exchange_strong(&c->why, &none, why);
+	if (c->init_pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
+}
+
+static int setup_make(struct setup **out, const struct start *start, const char *words)
+{
+	enum start_kind kind = start->kind;
+	int r = filter_for(kind);
+	if (r < 0)
+		return r;
+	size_t filter_bytes = me.filter_len[kind] * sizeof(struct sock_filter);
+	size_t len = sizeof(struct setup) + filter_bytes + start->words_len;
+	int fd = ipc_memfd("airlock-setup", NULL, len, false);
+	void *memory;
+	if (fd < 0)
+		return fd;
+	r = ipc_map(fd, len, true, &memory);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	struct setup *s = memory;
+	s->tolerate = me.b.policy.tolerate;
+	s->given = (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID)) | AIRLOCK_LAYER_SESSION;
+	memcpy(s->limits, me.b.policy.limits, sizeof(s->limits));
+	s->shared = start->shared;
+	s->nofile = me.hello.nofile;
+	s->argc = start->argc;
+	s->words_len = start->words_len;
+	s->filter_len = (uint32_t)me.filter_len[kind];
+	snprintf(s->title, sizeof(s->title), "%s: airlock target %s", me.hello.name, start->name);
+	memcpy(s->filter, me.filter[kind], filter_bytes);
+	memcpy((char *)s->filter + filter_bytes, words, start->words_len);
+	*out = s;
+	return fd;
+}
+
+static size_t setup_len(const struct setup *s)
+{
+	return sizeof(*s) + s->filter_len * sizeof(struct sock_filter) + s->words_len;
+}
+
+void child_start(struct ipc_message *m)
+{
+	enum { STATUS, IN, OUT, ERR, CHANNEL, CALL, CWD, WORDS, PASSED };
+	struct start start;
+	struct child *c = calloc(1, sizeof(*c));
+	if (!c || m->len != sizeof(start) || m->fd_count < PASSED) {
+		free(c);
+		return;
+	}
+	memcpy(&start, m->data, sizeof(start));
+	*c = (struct child){
+		.status = m->fds[STATUS], .init_socket = -1, .init_pidfd = -1, .cwd = m->fds[CWD], .deadline = -1};
+	m->fds[STATUS] = m->fds[CWD] = -1;
+	c->umask = start.umask;
+	int pair[2] = {-1, -1}, r;
+	void *words = NULL, *call = NULL;
+	struct setup *setup = NULL;
+	r = start.kind > START_EXEC || start.pass_count != m->fd_count - PASSED ? -EPROTO : 0;
+	if (r == 0)
+		r = ipc_map(m->fds[WORDS], start.words_len ? start.words_len : 1, false, &words);
+	if (r == 0 && (r = ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call)) == 0)
+		c->call = call;
+	int setup_fd = r < 0 ? r : setup_make(&setup, &start, words);
+	r = setup_fd < 0 ? setup_fd : ipc_pair(pair);
+	if (r == 0) {
+		struct starting s = {.start = &start,
+			.words = words,
+			.setup = setup,
+			.setup_fd = setup_fd,
+			.call = m->fds[CALL],
+			.channel = m->fds[CHANNEL],
+			.cwd = c->cwd,
+			.image = me.image,
+			.program = me.program,
+			.stdio = {m->fds[IN], m->fds[OUT], m->fds[ERR]},
+			.nursery = &me.nursery,
+			.pid_namespace = me.b.layers & AIRLOCK_LAYER_PID,
+			.interpreter = me.interpreter,
+			.init = pair[1],
+			.name = me.hello.name};
+		memcpy(s.pass, m->fds + PASSED, start.pass_count * sizeof(int));
+		pid_t pid;
+		r = starter_fork(&s, &pid, &c->init_pidfd);
+	}
+	if (words)
+		munmap(words, start.words_len ? start.words_len : 1);
+	if (setup)
+		munmap(setup, setup_len(setup));
+	if (setup_fd >= 0)
+		close(setup_fd);
+	if (pair[1] >= 0)
+		close(pair[1]);
+	c->next = me.children;
+	me.children = c;
+	c->family.loading = start.kind == START_EXEC;
+	c->status_watch = (struct watch){WATCH_STATUS, c};
+	watch(c->status, EPOLLIN, &c->status_watch);
+	if (r < 0) {
+		char text[200];
+		snprintf(text, sizeof(text), "the broker cannot start a target: %s", strerror(-r));
+		if (pair[0] >= 0)
+			close(pair[0]);
+		started(c, r, text);
+		return; /* the host closes status, which ends it */
+	}
+	c->init_socket = pair[0];
+	c->init_watch = (struct watch){WATCH_INIT, c};
+	c->end_watch = (struct watch){WATCH_INIT_END, c};
+	watch(c->init_socket, EPOLLIN, &c->init_watch);
+	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
+	if (me.b.policy.limits[LIMIT_WALL] != LIMIT_NONE)
+		c->deadline = now_ms() + (int64_t)me.b.policy.limits[LIMIT_WALL];
+}
+
+/* ---- what init says ---- */
+
+static void serve(struct child *c, struct ipc_message *m)
+{
+	struct outcome o;
+	memcpy(&o, m->data, sizeof(o));
+	c->layers = o.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID));
+	struct family *f = &c->family;
+	f->broker = &me.b;
+	f->listener = m->fds[0];
+	f->pidfd = m->fds[1];
+	f->on_report = on_report;
+	f->arg = c;
+	int cwd = c->cwd;
+	m->fds[0] = m->fds[1] = c->cwd = -1;
+	pid_t first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
+	int r = first > 0 ? family_start(f, first, cwd, c->umask) : -ESRCH;
+	if (r < 0) {
+		started(c, r, "the broker cannot serve the target");
+		child_kill(c, ENDED_BY_HOST);
+		return;
+	}
+	c->family_runs = true;
+	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
+	started(c, 0, "");
+}
+
+void init_says(struct child *c)
+{
+	struct ipc_message m;
+	int r;
+	while ((r = ipc_recv(c->init_socket, me.buffer, sizeof(me.buffer), 2, &m, false)) == 1) {
+		struct outcome o = {.error = -EPROTO};
+		if (m.len == sizeof(o))
+			memcpy(&o, m.data, sizeof(o));
+		if (m.type == MESSAGE_LISTENER && m.fd_count == 2 && m.len == sizeof(o) && !c->family_runs)
+			serve(c, &m);
+		else if (m.type == MESSAGE_FAILED)
+			started(c, o.error, o.text);
+		else if (m.type == MESSAGE_ENTERED) {
+			if (c->family_runs)
+				family_entered(&c->family);
+			ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_ENTERED}, false);
+		} else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
+			memcpy(&c->end, m.data, sizeof(c->end));
+			c->seen = true;
+		}
+		ipc_message_close(&m);
+	}
+	if (r == 0)
+		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->init_socket, NULL);
+}
+
+/* ---- the end of a target: everything of it is gone when the host hears of it ---- */
+
+static void child_free(struct child *c)
+{
+	for (struct child **p = &me.children; *p; p = &(*p)->next)
+		if (*p == c) {
+			*p = c->next;
+			break;
+		}
+	if (c->family_runs)
+		family_stop(&c->family);
+	if (c->call)
+		munmap(c->call, sizeof(*c->call));
+	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->cwd};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(c);
+}
+
+void child_ended(struct child *c)
+{
+	siginfo_t info;
+	init_says(c);
+	/* init is the last of its pid namespace: when it can be waited for, the kernel has ended all others. */
+	while (waitid(P_PIDFD, (id_t)c->init_pidfd, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	close(c->init_pidfd);
+	c->init_pidfd = -1;
+	started(c, -ECHILD, "the target ended before it was confined");
+	if (c->call)
+		ipc_call_dead(c->call);
+	struct ended ended = {.end = c->end,
+		.seen = c->seen,
+		.why = atomic_load(&c->why),
+		.requests = c->family.requests,
+		.refused = c->family.refused};
+	ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ENDED, .len = sizeof(ended), .data = &ended}, false);
+	child_free(c);
+}
+
+/* The host says kill, or has let go of the target: either way it is to die. */
+void status_says(struct child *c)
+{
+	struct ipc_message m;
+	int r = ipc_recv(c->status, me.buffer, sizeof(me.buffer), 0, &m, false);
+	if (r == -EAGAIN)
+		return;
+	child_kill(c, ENDED_BY_HOST);
+	if (r != 1)
+		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
+	if (c->init_pidfd < 0)
+		child_free(c); /* never started */
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the entrance: which role this process has, and the functions that a target can run. Runs in every role. */
+#include "sandbox/sandbox.h"
+
+#include <bsd/unistd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+
+struct airlock_symbol *symbols;
+
+PUBLIC void airlock_register(struct airlock_symbol *symbol)
+{
+	symbol->next = symbols;
+	symbols = symbol;
+}
+
+const struct airlock_symbol *symbol_find(const char *name)
+{
+	for (const struct airlock_symbol *s = symbols; s; s = s->next)
+		if (strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
+
+PUBLIC int airlock_init(int argc, char **argv)
+{
+	/* secure_getenv: whoever runs a set-user-id program must not choose its role. */
+	const char *role = secure_getenv(ROLE_VARIABLE);
+	int r = image_remember(argc, argv);
+	bool broker = role && strcmp(role, "broker") == 0, target = role && strcmp(role, "target") == 0;
+	if (broker || target) {
+		extern char **environ;
+		setproctitle_init(argc, argv, environ);
+	}
+	if (broker)
+		role_broker();
+	if (target)
+		role_target();
+	return r;
+}

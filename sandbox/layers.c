@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The layers, in the order in which a process puts them between itself and the machine, and confine(), which walks the
+ * table. Runs in the process that confines itself; only what needs no memory of its own, for it may run between fork and
+ * exec, in a program with threads. The probes run in a helper of the host that shares its memory.
+ */
+#include "sandbox/layers.h"
+
+#include "sandbox/nursery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* 5.19 */
+#endif
+
+/* Whether other threads share our signals and memory: the check of unshare(CLONE_THREAD), which does nothing else. */
+static bool single_threaded(void)
+{
+	struct stat st;
+
+	if (unshare(CLONE_THREAD) == 0)
+		return true;
+	if (errno == EINVAL)
+		return false;
+	/* A container's filter may refuse unshare. */
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
+}
+
+/* ---- session and namespaces ---- */
+
+static int apply_session(struct confinement *c)
+{
+	if (setsid() >= 0 || getsid(0) == getpid() || (c->given & AIRLOCK_LAYER_SESSION))
+		return 0;
+	return -errno;
+}
+
+static int probe_session(void)
+{
+	return setsid() < 0 ? -errno : 0;
+}
+
+/* These two cannot be entered from inside; the starter says what it made. */
+static int apply_user(struct confinement *c)
+{
+	return c->given & AIRLOCK_LAYER_USER ? 0 : -EBADF;
+}
+
+static int apply_pid(struct confinement *c)
+{
+	return c->given & AIRLOCK_LAYER_PID ? 0 : -EBADF;
+}
+
+static int enter(int fd, int kind)
+{
+	return setns(fd, kind) < 0 ? -errno : 0;
+}
+
+static int apply_network(struct confinement *c)
+{
+	return enter(c->net, CLONE_NEWNET);
+}
+
+static int apply_ipc(struct confinement *c)
+{
+	return enter(c->ipc, CLONE_NEWIPC);
+}
+
+static int apply_uts(struct confinement *c)
+{
+	return enter(c->uts, CLONE_NEWUTS);
+}
+
+static int apply_cgroup(struct confinement *c)
+{
+	return enter(c->cgroup, CLONE_NEWCGROUP);
+}
+
+static int apply_mount(struct confinement *c)
+{
+	return enter(c->mnt, CLONE_NEWNS);
+}
+
+/* Entering the mount namespace made its root ours. That it is the nursery's is checked, not believed: a directory outside
+ * of it would be a way out (CVE-2024-21626). */
+static int apply_root(struct confinement *c)
+{
+	struct statfs fs;
+	char cwd[64];
+
+	if (!(c->layers & AIRLOCK_LAYER_MOUNT))
+		return -EBADF;
+	if (chdir("/") < 0 || statfs("/", &fs) < 0)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC || !(fs.f_flags & 1 /* ST_RDONLY */))
+		return -ENOTDIR;
+	if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0)
+		return -errno;
+	return strcmp(cwd, "/") == 0 ? 0 : -ENOTDIR;
+}
+
+static int probe_unshare(int kind)
+{
+	return unshare(kind) < 0 ? -errno : 0;
+}
+
+static int probe_user(void)
+{
+	/* The helper was born in one, or probe.c has the error already. */
+	return 0;
+}
+
+static int probe_pid(void)
+{
+	return probe_unshare(CLONE_NEWPID);
+}
+
+static int probe_network(void)
+{
+	return probe_unshare(CLONE_NEWNET);
+}
+
+static int probe_ipc(void)
+{
+	return probe_unshare(CLONE_NEWIPC);
+}
+
+static int probe_uts(void)
+{
+	return probe_unshare(CLONE_NEWUTS);
+}
+
+static int probe_cgroup(void)
+{
+	return probe_unshare(CLONE_NEWCGROUP);
+}
+
+/* What the next probe may do depends on this one: without a mount namespace of our own nothing is mounted. */
+static bool mount_probed;
+
+static int probe_mount(void)
+{
+	int r = probe_unshare(CLONE_NEWNS);
+
+	mount_probed = r == 0;
+	return r;
+}
+
+static int probe_root(void)
+{
+	return mount_probed ? nursery_root_probe() : -EBADF;
+}
+
+/* ---- limits ---- */
+
+/* Only ever lowers. */
+static int limit(int resource, rlim_t soft, rlim_t hard)
+{
+	struct rlimit old, new;
+
+	if (getrlimit((__rlimit_resource_t)resource, &old) < 0)
+		return -errno;
+	new.rlim_max = hard < old.rlim_max ? hard : old.rlim_max;
+	new.rlim_cur = soft < new.rlim_max ? soft : new.rlim_max;
+	return setrlimit((__rlimit_resource_t)resource, &new) < 0 ? -errno : 0;
+}
+
+/* Not RLIMIT_NPROC: the kernel counts all processes of the user namespace against it, the broker's threads and every
+ * other target included, so the number would not be the target's. The broker counts. RLIMIT_LOCKS is the broker's tag. */
+static int apply_limits(struct confinement *c)
+{
+	static const struct {
+		enum policy_limit limit;
+		int resource;
+	} map[] = {
+		{LIMIT_MEMORY, RLIMIT_AS},
+		{LIMIT_FILES, RLIMIT_NOFILE},
+		{LIMIT_FILE_SIZE, RLIMIT_FSIZE},
+	};
+	/* A core file would be the kernel writing, where no policy is asked, what the target knows. */
+	int r = limit(RLIMIT_CORE, 0, 0);
+
+	for (size_t i = 0; r == 0 && i < sizeof(map) / sizeof(map[0]); i++)
+		if (c->limits[map[i].limit] != LIMIT_NONE)
+			r = limit(map[i].resource, c->limits[map[i].limit], c->limits[map[i].limit]);
+	if (r == 0 && c->limits[LIMIT_CPU] != LIMIT_NONE) {
+		/* SIGXCPU, and a second later SIGKILL for those who ignore it. */
+		rlim_t seconds = c->limits[LIMIT_CPU] / 1000 + (c->limits[LIMIT_CPU] % 1000 != 0);
+		r = limit(RLIMIT_CPU, seconds, seconds + 1);
+	}
+	return r;
+}
+
+static int probe_limits(void)
+{
+	return limit(RLIMIT_CORE, 0, 0);
+}
+
+/* ---- privileges ---- */
+
+static int capabilities_read(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+
+	return syscall(SYS_capget, &header, data) < 0 ? -errno : 0;
+}
+
+static bool capabilities_any(const struct __user_cap_data_struct data[2])
+{
+	return data[0].permitted | data[0].effective | data[0].inheritable | data[1].permitted | data[1].effective |
+	       data[1].inheritable;
+}
+
+/* Before the sets are empty: what keeps them so. Both need CAP_SETPCAP; who does not have it had little, and
+ * no_new_privs keeps him from more. */
+static int capabilities_lock(void)
+{
+	if (prctl(PR_SET_SECUREBITS,
+		    SECURE_ALL_LOCKS | SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE, 0, 0,
+		    0) < 0)
+		return -errno;
+	for (int cap = 0; cap < 64; cap++) {
+		int bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (bound < 0)
+			break; /* past the kernel's last */
+		if (bound == 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int apply_capabilities(struct confinement *c)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2] = {{0}}, none[2] = {{0}};
+	int r = capabilities_read(data);
+
+	if (r < 0)
+		return r;
+	/* Capabilities are each thread's own, and another thread's cannot be taken. */
+	if (c->in_place && capabilities_any(data) && !single_threaded())
+		return -EUSERS;
+	if (data[0].effective & 1u << CAP_SETPCAP) {
+		r = capabilities_lock();
+		if (r < 0)
+			return r;
+	}
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &header, none) < 0)
+		return -errno;
+	r = capabilities_read(data);
+	return r < 0 ? r : capabilities_any(data) ? -EPERM : 0;
+}
+
+static int probe_capabilities(void)
+{
+	struct confinement c = CONFINEMENT_INIT;
+
+	return apply_capabilities(&c);
+}
+
+static int apply_no_new_privs(struct confinement *c)
+{
+	(void)c;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : -EPERM;
+}
+
+static int probe_no_new_privs(void)
+{
+	return apply_no_new_privs(NULL);
+}
+
+static int apply_dumpable(struct confinement *c)
+{
+	/* Before exec this memory is a copy of the broker's, which belongs to the user namespace that the broker was born
+	 * in; not dumpable, init could not take the listener out of it. */
+	if (prctl(PR_SET_DUMPABLE, c->will_exec, 0, 0, 0) < 0)
+		return -errno;
+	return c->will_exec;
+}
+
+static int probe_dumpable(void)
+{
+	/* Not set: it belongs to the memory, which is the host's. */
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* ---- Landlock and seccomp ---- */
+
+static int apply_landlock(struct confinement *c)
+{
+	struct landlock_spec spec = {
+		.rules = c->exec,
+		.count = c->exec_count,
+		.net = true,
+		.all_threads = c->in_place && !single_threaded(),
+		.scopes = c->signal_out ? LANDLOCK_SCOPE_ABSTRACT : LANDLOCK_SCOPE_BOTH,
+	};
+
+	return landlock_enforce(&spec);
+}
+
+static int probe_landlock(void)
+{
+	return landlock_restrict(NULL, 0, true, true);
+}
+
+static int filter_load(const struct sock_filter *filter, size_t len, unsigned long flags)
+{
+	struct sock_fprog program = {(unsigned short)len, (struct sock_filter *)(uintptr_t)filter};
+
+	if (len == 0 || len > BPF_MAXINSNS)
+		return -EINVAL;
+	flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	/* A signal between a request and its answer would otherwise leave what the broker did without an owner. */
+	long fd = syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int apply_seccomp(struct confinement *c)
+{
+	if (c->before_filter) {
+		int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0);
+		if (lowest < 0)
+			lowest = open("/", O_PATH | O_CLOEXEC);
+		if (lowest >= 0)
+			close(lowest);
+		c->before_filter(c->arg, lowest);
+	}
+	int fd = filter_load(c->filter, c->filter_len,
+		c->in_place ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0);
+	if (fd < 0)
+		return fd;
+	c->listener = fd;
+	return 0;
+}
+
+static int probe_seccomp(void)
+{
+	static const struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	int fd = filter_load(allow, 1, 0);
+
+	return fd < 0 ? fd : 0;
+}
+
+/* ---- the table ---- */
+
+/* The order matters: namespaces while there are capabilities; the checks of the root before Landlock; no_new_privs before
+ * seccomp, which needs it; seccomp last, since it forbids all of the above. */
+const struct layer layers_table[] = {
+	{AIRLOCK_LAYER_SESSION, "session", false, apply_session, probe_session},
+	{AIRLOCK_LAYER_USER, "user", false, apply_user, probe_user},
+	{AIRLOCK_LAYER_PID, "pid", false, apply_pid, probe_pid},
+	{AIRLOCK_LAYER_NETWORK, "network", false, apply_network, probe_network},
+	{AIRLOCK_LAYER_IPC, "ipc", false, apply_ipc, probe_ipc},
+	{AIRLOCK_LAYER_UTS, "uts", false, apply_uts, probe_uts},
+	{AIRLOCK_LAYER_CGROUP, "cgroup", false, apply_cgroup, probe_cgroup},
+	{AIRLOCK_LAYER_MOUNT, "mount", false, apply_mount, probe_mount},
+	{AIRLOCK_LAYER_ROOT, "root", false, apply_root, probe_root},
+	{AIRLOCK_LAYER_LIMITS, "limits", true, apply_limits, probe_limits},
+	{AIRLOCK_LAYER_CAPABILITIES, "capabilities", true, apply_capabilities, probe_capabilities},
+	{AIRLOCK_LAYER_NO_NEW_PRIVS, "no_new_privs", true, apply_no_new_privs, probe_no_new_privs},
+	{AIRLOCK_LAYER_DUMPABLE, "dumpable", false, apply_dumpable, probe_dumpable},
+	{AIRLOCK_LAYER_LANDLOCK, "landlock", true, apply_landlock, probe_landlock},
+	{AIRLOCK_LAYER_SECCOMP, "seccomp", true, apply_seccomp, probe_seccomp},
+};
+const size_t layers_count = sizeof(layers_table) / sizeof(layers_table[0]);
+_Static_assert(sizeof(layers_table) / sizeof(layers_table[0]) == 15, "a row for each bit of enum airlock_layer");
+
+static void spaces_close(struct confinement *c)
+{
+	int *const fds[] = {&c->net, &c->ipc, &c->uts, &c->cgroup, &c->mnt};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+int confine(struct confinement *c)
+{
+	c->layers = 0;
+	c->listener = -1;
+	c->error[0] = 0;
+	for (size_t i = 0; i < layers_count; i++) {
+		const struct layer *layer = &layers_table[i];
+		char why[200];
+
+		if (c->in_place && !layer->in_place)
+			continue;
+		/* Nothing may be closed any more once the filter is there. */
+		if (layer->bit == AIRLOCK_LAYER_LANDLOCK)
+			spaces_close(c);
+		int r = layer->apply(c);
+		if (r == 0)
+			c->layers |= layer->bit;
+		if (r >= 0 || (c->tolerate & layer->bit))
+			continue;
+		snprintf(c->error, sizeof(c->error), "the layer %s is missing: %s", layer->name,
+			layer_why(layer->bit, r, why, sizeof(why)));
+		spaces_close(c);
+		return r;
+	}
+	return 0;
+}

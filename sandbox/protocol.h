@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/* What host, broker, init and target say to each other. All of it is between processes of one image, and none of it
+ * crosses the wall: a target speaks to its broker only through notifications, to its host only by airlock_send() and
+ * airlock_call(). */
+#ifndef AIRLOCK_PROTOCOL_H
+#define AIRLOCK_PROTOCOL_H
+
+#include "policy/policy.h"
+
+#include <linux/filter.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ROLE_VARIABLE "AIRLOCK_ROLE" /* "broker" or "target" in the environment of an image executed again */
+#define PROTOCOL_VERSION 1
+
+/* Descriptors by number in a process that was executed again. */
+#define FD_CONTROL 3 /* broker: to its host */
+#define FD_CHANNEL 3 /* target: to its host */
+#define FD_CALL 4 /* target: shared memory of airlock_call() */
+#define FD_SETUP 5 /* target: struct setup */
+#define FD_NAMESPACES 256 /* target: five from here */
+#define FD_ABOVE 300 /* where descriptors wait while these numbers are filled */
+#define FD_PASS_MAX 255
+#define PASS_MAX 48
+
+enum message_type {
+	MESSAGE_HELLO, /* host to broker: struct hello; policy text, host's pidfd, image [, log] [, program] [, setup] */
+	MESSAGE_READY, /* broker to host: struct outcome */
+	MESSAGE_START, /* host to broker: struct start; status, 0, 1, 2, channel, call, cwd, words [, passed...] */
+	MESSAGE_STARTED, /* broker to host, by the target's status socket from here: struct outcome */
+	MESSAGE_REFUSAL, /* struct refusal */
+	MESSAGE_ENDED, /* struct ended */
+	MESSAGE_KILL, /* host to broker */
+	MESSAGE_LISTENER, /* init to broker: the listener and the first process' pidfd; struct outcome */
+	MESSAGE_FAILED, /* init to broker: struct outcome */
+	MESSAGE_ENTERED, /* init to broker: the program's entry point is reached; answered by the same */
+	MESSAGE_END, /* init to broker: struct end */
+};
+
+struct outcome {
+	int32_t error; /* negative errno, or 0 */
+	uint32_t layers;
+	char text[400];
+};
+
+struct hello {
+	uint32_t version;
+	uint32_t in_place;
+	uint32_t has_log, has_program, has_setup;
+	uint32_t nofile; /* the host's soft limit of descriptors, which its targets get back */
+	uint64_t empty_string; /* in place: the address of libc's sealed "" */
+	char name[64]; /* the program's, for ps */
+	char program[4096]; /* exec: its path */
+};
+
+enum start_kind { START_WORKER, START_EXEC };
+struct start {
+	uint32_t kind;
+	uint32_t umask;
+	uint64_t shared;
+	uint32_t argc, envc; /* strings in the words memory: entry or "", arguments, environment */
+	uint32_t words_len;
+	uint32_t pass_count;
+	int32_t pass_as[PASS_MAX];
+	char name[64];
+};
+
+struct refusal {
+	int32_t error;
+	uint32_t kill;
+	char text[320];
+};
+
+/* How the first process ended, as init saw it. */
+struct end {
+	int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+	int32_t status; /* exit status or signal */
+	uint64_t user_usec, system_usec, peak_bytes;
+};
+
+struct ended {
+	struct end end;
+	uint32_t seen; /* end is true */
+	uint32_t why; /* enum ended_why */
+	uint64_t requests, refused;
+};
+enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION };
+
+/* Shared memory of broker, init and a starting target, gone before hostile input comes. */
+enum setup_state { SETUP_NEW, SETUP_CONFINED, SETUP_FAILED, SETUP_SERVED };
+struct setup {
+	_Atomic uint32_t state; /* futex word */
+	int32_t listener;
+	struct outcome outcome;
+	uint32_t tolerate, given;
+	uint64_t limits[LIMIT_COUNT];
+	uint64_t shared;
+	uint32_t nofile, umask;
+	uint32_t argc; /* strings after the filter: entry, arguments */
+	uint32_t words_len;
+	uint32_t filter_len;
+	char title[160];
+	struct sock_filter filter[];
+};
+
+#endif

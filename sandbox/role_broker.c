@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the broker's life: hello, confinement, the control loop. It reads nothing that a target wrote; that is broker/'s
+ * lanes. Runs in the broker, on its first thread. */
+#include "sandbox/role_broker.h"
+
+#include "policy/filter.h"
+#include "policy/policy.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct broker_role me;
+
+void outcome_set(struct outcome *o, int error, unsigned layers, const char *text)
+{
+	memset(o, 0, sizeof(*o));
+	o->error = error;
+	o->layers = layers;
+	snprintf(o->text, sizeof(o->text), "%s", text);
+}
+
+_Noreturn void give_up(int error, const char *text)
+{
+	struct outcome o;
+	outcome_set(&o, error, 0, text);
+	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
+	_exit(1);
+}
+
+int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void watch(int fd, uint32_t events, struct watch *w)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+	epoll_ctl(me.epoll, EPOLL_CTL_ADD, fd, &e);
+}
+pid_t pid_of(int pidfd)
+{
+	char path[64], line[128];
+	pid_t pid = -1;
+	snprintf(path, sizeof(path), "%d", pidfd);
+	int fd = openat(me.fdinfo, path, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+/* ---- hello ---- */
+
+static void read_hello(void)
+{
+	struct ipc_message m;
+	int r = ipc_recv(me.control, me.buffer, sizeof(me.buffer), 8, &m, true);
+	if (r != 1 || m.type != MESSAGE_HELLO || m.len != sizeof(me.hello))
+		_exit(1);
+	memcpy(&me.hello, m.data, sizeof(me.hello));
+	size_t need = 3 + !!me.hello.has_log + !!me.hello.has_program + !!me.hello.has_setup;
+	if (me.hello.version != PROTOCOL_VERSION || m.fd_count != need)
+		give_up(-EPROTO, "host and broker are of different versions");
+	size_t i = 0;
+	int text = m.fds[i++];
+	me.host = m.fds[i++];
+	me.image = m.fds[i++];
+	me.b.log = me.hello.has_log ? m.fds[i++] : -1;
+	me.program = me.hello.has_program ? m.fds[i++] : -1;
+	me.setup_fd = me.hello.has_setup ? m.fds[i++] : -1;
+
+	struct stat st;
+	void *bytes;
+	char error[400] = "";
+	if (fstat(text, &st) < 0 || st.st_size < 1 || ipc_map(text, (size_t)st.st_size, false, &bytes) < 0)
+		give_up(-EPROTO, "the policy did not arrive");
+	r = policy_parse(&me.b.policy, bytes, layer_find, error, sizeof(error));
+	munmap(bytes, (size_t)st.st_size);
+	close(text);
+	if (r < 0)
+		give_up(r, error);
+}
+/* ---- set-up ---- */
+
+static void set_up(void)
+{
+	char error[400] = "";
+	bool mapped_all = false;
+	struct policy *p = &me.b.policy;
+	int r;
+
+	setproctitle("-%s: airlock broker", me.hello.name);
+	umask(0);
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	getrandom(&me.b.tag_base, sizeof(me.b.tag_base), 0);
+	me.b.in_place = me.hello.in_place;
+	me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	me.b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	me.fdinfo = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	me.nursery = (struct nursery){-1, -1, -1, -1, -1, 0};
+	me.interpreter = -1;
+	if (me.hello.has_program)
+		me.b.exe = strdup(me.hello.program);
+
+	bool user = false;
+	if (!me.b.in_place) {
+		r = nursery_user(&mapped_all, error, sizeof(error));
+		if (r < 0 && !(p->tolerate & AIRLOCK_LAYER_USER))
+			give_up(r, error);
+		user = r == 0;
+		if (user)
+			me.b.layers |= AIRLOCK_LAYER_USER;
+		/* Directory descriptors held so far belong to the mount namespace that was left. */
+		close(me.b.root);
+		me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (me.program >= 0) {
+			loader_rules();
+		}
+	}
+	r = broker_anchors_open(&me.b, user);
+	if (r < 0)
+		give_up(r, "cannot hold the unveiled paths");
+	if (!me.b.in_place) {
+		int fds[4];
+		const char *paths[4];
+		size_t n = me.program >= 0 ? interpreters_open(fds, paths, 4) : 0;
+		me.interpreter = n ? fds[0] : -1;
+		r = nursery_make(&me.nursery, fds, paths, n, p->tolerate, error, sizeof(error));
+		if (r < 0)
+			give_up(r, error);
+		me.b.layers |= me.nursery.layers | (user || geteuid() == 0 ? AIRLOCK_LAYER_PID : 0u);
+	}
+	prctl(PR_SET_DUMPABLE, 0);
+	struct landlock_extra extra = {.count = 0};
+	extra_fill(&extra);
+	r = broker_confine(&me.b, extra.rules, extra.count, !me.b.in_place);
+	for (size_t i = 0; i < extra.count; i++)
+		close(extra.rules[i].fd);
+	if (r < 0)
+		give_up(r, "the broker cannot confine itself");
+	r = filter_for(me.program >= 0 ? START_EXEC : START_WORKER);
+	if (r < 0)
+		give_up(r, "cannot compile the filter");
+}
+static _Noreturn void end_all(void)
+{
+	for (struct child *c = me.children; c; c = c->next)
+		child_kill(c, ENDED_BY_HOST);
+	/* Nothing of ours may outlive us: their kernel namespaces are empty when their inits can be waited for. */
+	for (struct child *c = me.children; c; c = c->next)
+		if (c->init_pidfd >= 0)
+			waitid(P_PIDFD, (id_t)c->init_pidfd, NULL, WEXITED);
+	_exit(0);
+}
+
+static void control_says(void)
+{
+	struct ipc_message m;
+	int r = ipc_recv(me.control, me.buffer, sizeof(me.buffer), IPC_FDS_MAX, &m, false);
+	if (r == -EAGAIN)
+		return;
+	if (r != 1)
+		end_all();
+	if (m.type == MESSAGE_START)
+		child_start(&m);
+	ipc_message_close(&m);
+}
+
+static int next_timeout(void)
+{
+	int64_t first = -1, now = now_ms();
+	for (struct child *c = me.children; c; c = c->next) {
+		if (c->deadline < 0)
+			continue;
+		if (c->deadline <= now) {
+			c->deadline = -1;
+			child_kill(c, ENDED_BY_WALL);
+		} else if (first < 0 || c->deadline < first) {
+			first = c->deadline;
+		}
+	}
+	return first < 0 ? -1 : (int)(first - now > 1000000 ? 1000000 : first - now + 1);
+}
+
+static _Noreturn void loop(void)
+{
+	struct epoll_event events[32];
+	for (;;) {
+		int n = epoll_wait(me.epoll, events, 32, next_timeout());
+		for (int i = 0; i < n; i++) {
+			struct watch *w = events[i].data.ptr;
+			switch (w->kind) {
+			case WATCH_CONTROL:
+				control_says();
+				break;
+			case WATCH_HOST:
+				end_all();
+			case WATCH_STATUS:
+				status_says(w->child);
+				break;
+			case WATCH_INIT:
+				init_says(w->child);
+				break;
+			case WATCH_INIT_END:
+				child_ended(w->child);
+				break;
+			case WATCH_LISTENER:
+				_exit(0); /* in place: the last confined task is gone */
+			}
+			/* A handler may have freed the child of a later event: take those up again. */
+			if (w->kind != WATCH_INIT)
+				break;
+		}
+	}
+}
+_Noreturn void role_broker(void)
+{
+	me.control = FD_CONTROL;
+	fcntl(me.control, F_SETFD, FD_CLOEXEC);
+	me.epoll = epoll_create1(EPOLL_CLOEXEC);
+	policy_init(&me.b.policy);
+	read_hello();
+	me.host_watch = (struct watch){WATCH_HOST, NULL};
+	watch(me.host, EPOLLIN, &me.host_watch);
+	set_up();
+	if (me.b.in_place) {
+		in_place();
+		loop();
+	}
+	struct outcome o;
+	outcome_set(&o, 0, me.b.layers, "");
+	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
+	me.control_watch = (struct watch){WATCH_CONTROL, NULL};
+	watch(me.control, EPOLLIN, &me.control_watch);
+	loop();
+}

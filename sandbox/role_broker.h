@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the broker's role share: role_broker.c (hello, set-up, the control loop), broker_grants.c (what a
+ * loader and the image need, filters), children.c (targets), broker_in_place.c. All run on the broker's first thread. */
+#ifndef AIRLOCK_ROLE_BROKER_H
+#define AIRLOCK_ROLE_BROKER_H
+
+#include "broker/broker.h"
+#include "sandbox/nursery.h"
+#include "sandbox/sandbox.h"
+
+enum watch_kind { WATCH_CONTROL, WATCH_HOST, WATCH_STATUS, WATCH_INIT, WATCH_INIT_END, WATCH_LISTENER };
+struct child;
+struct watch {
+	enum watch_kind kind;
+	struct child *child;
+};
+
+/* One target: its init, its family, and the host's end. */
+struct child {
+	struct child *next;
+	struct family family;
+	bool family_runs;
+	bool told; /* STARTED was sent */
+	int status, init_socket, init_pidfd;
+	struct ipc_call *call;
+	int cwd;
+	mode_t umask;
+	unsigned layers;
+	int64_t deadline; /* CLOCK_MONOTONIC milliseconds, or -1 */
+	_Atomic uint32_t why;
+	bool seen;
+	struct end end;
+	struct watch status_watch, init_watch, end_watch;
+};
+
+#define LANDLOCK_EXTRA_MAX 256
+struct landlock_extra {
+	struct landlock_rule rules[LANDLOCK_EXTRA_MAX];
+	size_t count;
+};
+
+extern struct broker_role {
+	struct broker b;
+	struct hello hello;
+	struct nursery nursery;
+	int control, host, image, program, setup_fd, epoll, interpreter;
+	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
+	struct child *children;
+	struct sock_filter *filter[2];
+	size_t filter_len[2];
+	struct watch control_watch, host_watch, listener_watch;
+	struct family in_place;
+	char buffer[IPC_BYTES_MAX + 16];
+} me;
+
+/* role_broker.c */
+void outcome_set(struct outcome *o, int error, unsigned layers, const char *text);
+_Noreturn void give_up(int error, const char *text); /* before READY */
+int64_t now_ms(void);
+void watch(int fd, uint32_t events, struct watch *w);
+pid_t pid_of(int pidfd); /* as the broker sees it */
+
+/* broker_grants.c */
+void loader_rules(void); /* PERM_LOADER rules into the policy, before anchors */
+size_t interpreters_open(int *fds, const char **paths, size_t max);
+void extra_fill(struct landlock_extra *x); /* what the broker's Landlock domain must let through besides */
+int filter_for(enum start_kind kind); /* compiles once, into me.filter */
+
+/* children.c */
+void child_start(struct ipc_message *m);
+void child_kill(struct child *c, enum ended_why why);
+void init_says(struct child *c);
+void status_says(struct child *c);
+void child_ended(struct child *c);
+
+/* broker_in_place.c */
+void in_place(void);
+
+#endif

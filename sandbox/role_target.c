@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns a worker's life: the image has been loaded, nothing hostile has been read; now the door closes, and then the entry
+ * or the calls of the host run. Runs in the target. */
+#include "sandbox/sandbox.h"
+
+#include "sandbox/layers.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Noreturn void failed(struct setup *s, int error, const char *text)
+{
+	s->outcome.error = error;
+	snprintf(s->outcome.text, sizeof(s->outcome.text), "%s", text);
+	atomic_store(&s->state, SETUP_FAILED);
+	syscall(SYS_futex, &s->state, FUTEX_WAKE, 16, NULL, NULL, 0);
+	_exit(125);
+}
+
+/* Confines this process and waits until its broker serves it. */
+static void close_the_door(struct setup *s)
+{
+	struct confinement c = {.tolerate = s->tolerate,
+		.given = s->given,
+		.net = FD_NAMESPACES,
+		.ipc = FD_NAMESPACES + 1,
+		.uts = FD_NAMESPACES + 2,
+		.cgroup = FD_NAMESPACES + 3,
+		.mnt = FD_NAMESPACES + 4,
+		.filter = s->filter,
+		.filter_len = s->filter_len,
+		.listener = -1};
+	struct stat st;
+	int *const spaces[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt};
+	for (int i = 0; i < 5; i++)
+		if (fstat(*spaces[i], &st) < 0)
+			*spaces[i] = -1;
+	memcpy(c.limits, s->limits, sizeof(c.limits));
+	int r = confine(&c);
+	if (r < 0)
+		failed(s, r, c.error);
+	s->listener = c.listener;
+	s->outcome.layers = c.layers;
+	atomic_store(&s->state, SETUP_CONFINED);
+	syscall(SYS_futex, &s->state, FUTEX_WAKE, 16, NULL, NULL, 0);
+	/* futex is allowed whatever the promises are. */
+	while (atomic_load(&s->state) == SETUP_CONFINED) {
+		struct timespec slice = {1, 0};
+		syscall(SYS_futex, &s->state, FUTEX_WAIT, SETUP_CONFINED, &slice, NULL, 0);
+	}
+	close(c.listener);
+}
+
+static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
+{
+	char name[IPC_CALL_NAME_MAX + 1];
+	uint64_t in_len, cap;
+	const unsigned char *in = (const unsigned char *)call + ipc_call_in_offset();
+	unsigned char *out = (unsigned char *)call + ipc_call_out_offset(shared);
+	for (;;) {
+		if (ipc_call_wait(call, shared, name, &in_len, &cap) < 0)
+			_exit(0);
+		const struct airlock_symbol *s = symbol_find(name);
+		if (!s || !s->function)
+			ipc_call_reply(call, INT64_MIN + ENOSYS);
+		else
+			ipc_call_reply(call, s->function(in, in_len, out, cap));
+	}
+}
+
+_Noreturn void role_target(void)
+{
+	struct stat st;
+	void *memory, *call;
+	if (fstat(FD_SETUP, &st) < 0 || ipc_map(FD_SETUP, (size_t)st.st_size, true, &memory) < 0)
+		_exit(125);
+	struct setup *s = memory;
+	size_t shared = s->shared;
+	if (ipc_map(FD_CALL, ipc_call_total(shared), true, &call) < 0)
+		failed(s, -ENOMEM, "no room for the shared memory of calls");
+	close(FD_SETUP);
+	close(FD_CALL);
+	unsetenv(ROLE_VARIABLE);
+	setproctitle("-%s", s->title);
+
+	/* The arguments outlive the setup memory. */
+	char *words = malloc(s->words_len + 1);
+	char **argv = calloc(s->argc + 1, sizeof(char *));
+	if (!words || !argv)
+		failed(s, -ENOMEM, "no room for the arguments");
+	memcpy(words, s->filter + s->filter_len, s->words_len);
+	words[s->words_len] = 0;
+	int argc = (int)s->argc - 1;
+	const char *entry = words;
+	char *at = words + strlen(words) + 1;
+	for (int i = 0; i < argc; i++, at += strlen(at) + 1)
+		argv[i] = at;
+	const struct airlock_symbol *symbol = *entry ? symbol_find(entry) : NULL;
+	if (*entry && (!symbol || !symbol->entry))
+		failed(s, -ENOENT, "the program has no such AIRLOCK_ENTRY");
+	struct airlock_target *host = NULL;
+	if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
+		failed(s, -ENOMEM, "no room for the channel");
+
+	close_the_door(s);
+	munmap(memory, (size_t)st.st_size);
+	if (symbol)
+		exit(symbol->entry(host, argc, argv));
+	serve_calls(call, shared);
+}

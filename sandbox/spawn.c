@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the birth of a broker: the program's own image executed again, out of sight of the host's wait(). Runs in the
+ * host, between vfork-like clone and exec also in the child. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef __WCLONE
+#define __WCLONE 0x80000000
+#endif
+
+static int image = -1; /* /proc/self/exe: an update on disk cannot change the version */
+static char name[64] = "airlock";
+
+int image_remember(int argc, char **argv)
+{
+	if (image >= 0)
+		return 0;
+	if (argc > 0 && argv[0] && *argv[0]) {
+		const char *slash = strrchr(argv[0], '/');
+		const char *base = slash ? slash + 1 : argv[0];
+		/* A role's title is "NAME: airlock ROLE". */
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, ":"), base);
+	}
+	image = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (image < 0)
+		return fail(-errno, "cannot open /proc/self/exe: %s", strerror(errno));
+	return 0;
+}
+
+const char *const image_environment[] = {
+	"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE", NULL};
+
+mode_t umask_now(void)
+{
+	char line[128];
+	unsigned mask;
+	FILE *f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Umask: %o", &mask) == 1) {
+			fclose(f);
+			return (mode_t)mask;
+		}
+	if (f)
+		fclose(f);
+	mode_t old = umask(0);
+	umask(old);
+	return old;
+}
+
+struct birth_stack {
+	int control;
+	bool keep_stderr; /* in place: refusals are lines on the standard error of the program */
+	char *const *argv, *const *envp;
+	int error;
+};
+
+/* The grandchild: becomes the broker. It shares the host's memory until it execs, so it touches nothing but its stack. */
+static int become_broker(void *arg)
+{
+	struct birth_stack *b = arg;
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	for (int s = 1; s < 65; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			sigaction(s, &dfl, NULL);
+	setsid();
+	int null = open("/dev/null", O_RDWR);
+	int self = fcntl(image, F_DUPFD_CLOEXEC, 10);
+	if (null < 0 || self < 0)
+		goto failed;
+	int control = fcntl(b->control, F_DUPFD_CLOEXEC, 10);
+	if (control < 0)
+		goto failed;
+	dup2(null, 0);
+	dup2(null, 1);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	if (!b->keep_stderr)
+		dup2(null, 2);
+#endif
+	if (dup2(control, FD_CONTROL) < 0)
+		goto failed;
+	syscall(SYS_close_range, FD_CONTROL + 1, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	syscall(SYS_execveat, self, "", b->argv, b->envp, AT_EMPTY_PATH);
+failed:
+	b->error = errno;
+	_exit(127);
+}
+
+/* The child in between: its only task is to be gone, so that the broker is nobody's child whom the host could meet in
+ * wait(). exec sets the exit signal back to SIGCHLD, which is why one clone with exit signal 0 is not enough. */
+static int in_between(void *arg)
+{
+	static const size_t size = 65536;
+	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	struct birth_stack *b = arg;
+	if (stack == MAP_FAILED) {
+		b->error = errno;
+		_exit(127);
+	}
+	if (clone(become_broker, stack + size, CLONE_VM | CLONE_VFORK, arg) < 0)
+		b->error = errno;
+	munmap(stack, size);
+	_exit(0);
+}
+
+static int image_exec(int control, bool keep_stderr)
+{
+	char title[96];
+	snprintf(title, sizeof(title), "%s: airlock broker", name);
+	char *argv[] = {title, NULL};
+	/* The loader's own variables are the host's choice; nothing else of the environment is the broker's business. */
+	char *envp[10];
+	size_t n = 0;
+	char role[] = ROLE_VARIABLE "=broker";
+	envp[n++] = role;
+	extern char **environ;
+	for (char **e = environ; e && *e; e++)
+		for (size_t k = 0; image_environment[k] && n < 9; k++) {
+			size_t len = strlen(image_environment[k]);
+			if (strncmp(*e, image_environment[k], len) == 0 && (*e)[len] == '=')
+				envp[n++] = *e;
+		}
+	envp[n] = NULL;
+
+	struct birth_stack b = {control, keep_stderr, argv, envp, 0};
+	size_t size = 65536;
+	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return fail(-errno, "no memory for a stack: %s", strerror(errno));
+	/* No signal of the host may run a handler on the shared memory in the child. */
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* vfork semantics: the cost does not grow with the host's memory. Exit signal 0: no SIGCHLD, no wait(-1). */
+	pid_t pid = clone(in_between, stack + size, CLONE_VM | CLONE_VFORK, &b);
+	int error = errno;
+	if (pid > 0)
+		while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, size);
+	if (pid < 0 || b.error)
+		return fail(
+			-(pid < 0 ? error : b.error), "cannot start a broker: %s", strerror(pid < 0 ? error : b.error));
+	return 0;
+}
+
+void broker_handle_free(struct broker_handle *h)
+{
+	if (!h || atomic_fetch_sub(&h->references, 1) != 1)
+		return;
+	close(h->control);
+	free(h);
+}
+
+static int say_hello(int control, const struct broker_birth *birth)
+{
+	char *text = NULL;
+	int r = policy_format(&birth->policy->p, airlock_layer_name, &text);
+	if (r < 0)
+		return fail(r, "cannot write the policy: %s", strerror(-r));
+	struct rlimit files = {1024, 1024};
+	getrlimit(RLIMIT_NOFILE, &files);
+	struct hello hello = {.version = PROTOCOL_VERSION,
+		.in_place = birth->in_place,
+		.has_log = birth->policy->log >= 0,
+		.has_program = birth->program >= 0,
+		.has_setup = birth->setup >= 0,
+		.nofile = files.rlim_cur > 1048576 ? 1048576 : (uint32_t)files.rlim_cur,
+		.empty_string = birth->empty_string};
+	snprintf(hello.name, sizeof(hello.name), "%s", name);
+	snprintf(hello.program, sizeof(hello.program), "%s", birth->program_path ? birth->program_path : "");
+	struct ipc_message m = {.type = MESSAGE_HELLO, .len = sizeof(hello), .data = &hello};
+	int memory = ipc_memfd("airlock-policy", text, strlen(text) + 1, true);
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	free(text);
+	if (memory < 0 || self < 0) {
+		r = fail(memory < 0 ? memory : -errno, "cannot tell the broker the policy");
+	} else {
+		m.fds[m.fd_count++] = memory;
+		m.fds[m.fd_count++] = self;
+		m.fds[m.fd_count++] = image;
+		if (hello.has_log)
+			m.fds[m.fd_count++] = birth->policy->log;
+		if (hello.has_program)
+			m.fds[m.fd_count++] = birth->program;
+		if (hello.has_setup)
+			m.fds[m.fd_count++] = birth->setup;
+		r = ipc_send(control, &m, true);
+		if (r < 0)
+			fail(r, "the broker is gone: %s", strerror(-r));
+	}
+	if (memory >= 0)
+		close(memory);
+	if (self >= 0)
+		close(self);
+	return r;
+}
+
+int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
+{
+	int pair[2];
+	if (image < 0)
+		return fail(-EINVAL, "airlock_init() was not called");
+	struct broker_handle *h = calloc(1, sizeof(*h));
+	char *buffer = malloc(IPC_BYTES_MAX + 16);
+	if (!h || !buffer || ipc_pair(pair) < 0) {
+		free(h);
+		free(buffer);
+		return fail(-ENOMEM, "no memory or descriptors for a broker");
+	}
+	int r = image_exec(pair[1], birth->in_place);
+	close(pair[1]);
+	if (r == 0)
+		r = say_hello(pair[0], birth);
+	if (r == 0) {
+		struct ipc_message m;
+		r = ipc_recv(pair[0], buffer, IPC_BYTES_MAX + 16, 0, &m, true);
+		if (r != 1 || m.type != MESSAGE_READY || m.len != sizeof(struct outcome)) {
+			r = fail(-ECHILD, "the broker ended before it was ready; is airlock_init() first in main()?");
+		} else {
+			struct outcome outcome;
+			memcpy(&outcome, m.data, sizeof(outcome));
+			h->layers = outcome.layers;
+			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
+		}
+	}
+	free(buffer);
+	if (r < 0) {
+		close(pair[0]);
+		free(h);
+		return r;
+	}
+	struct stat st;
+	if (birth->program >= 0 && fstat(birth->program, &st) == 0) {
+		h->program_dev = st.st_dev;
+		h->program_ino = st.st_ino;
+	}
+	h->control = pair[0];
+	atomic_store(&h->references, 1);
+	*out = h;
+	return 0;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns airlock_start() and airlock_exec(): what a target gets from its host, gathered and sent to the broker. Runs in the
+ * host. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define SHARED_DEFAULT (32u << 20)
+#define WORDS_LEN_MAX (2u << 20) /* as much as exec takes */
+
+/* ---- the words: entry, arguments, environment ---- */
+
+struct words {
+	char *bytes;
+	size_t len, room;
+	uint32_t count;
+};
+
+static int words_add(struct words *w, const char *word)
+{
+	size_t n = strlen(word) + 1;
+	if (w->len + n > WORDS_LEN_MAX)
+		return -E2BIG;
+	if (w->len + n > w->room) {
+		size_t room = (w->len + n) * 2;
+		char *bytes = realloc(w->bytes, room);
+		if (!bytes)
+			return -ENOMEM;
+		w->bytes = bytes;
+		w->room = room;
+	}
+	memcpy(w->bytes + w->len, word, n);
+	w->len += n;
+	w->count++;
+	return 0;
+}
+
+/* NAME with the host's value, if it has one. */
+static int words_pair(struct words *w, const char *name)
+{
+	const char *value = getenv(name);
+	char *pair;
+	if (!value)
+		return 0;
+	if (asprintf(&pair, "%s=%s", name, value) < 0)
+		return -ENOMEM;
+	int r = words_add(w, pair);
+	free(pair);
+	return r;
+}
+
+/* The policy's assignments, and the host's values of the names it lets pass. */
+static int words_environment(struct words *w, const struct policy *p)
+{
+	for (size_t i = 0; i < p->env_count; i++) {
+		int r = strchr(p->env[i], '=') ? words_add(w, p->env[i]) : words_pair(w, p->env[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- the broker of a policy ---- */
+
+static int broker_get(struct broker_handle **out, const struct airlock_policy *policy, int program, const char *path)
+{
+	/* The lock and the handle are the only parts of a policy that change while it is shared. */
+	struct airlock_policy *p = (struct airlock_policy *)(uintptr_t)policy;
+	struct stat st = {0};
+	int r = 0;
+	if (program >= 0 && fstat(program, &st) < 0)
+		return fail(-errno, "%s: %s", path, strerror(errno));
+	pthread_mutex_lock(&p->lock);
+	struct broker_handle *h = p->handle;
+	if (h && (program >= 0) != (h->program_ino != 0))
+		h = NULL;
+	if (h && program >= 0 && (h->program_dev != st.st_dev || h->program_ino != st.st_ino))
+		h = NULL;
+	/* A broker that died is replaced; its targets are lost. */
+	char byte;
+	if (h && recv(h->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		h = NULL;
+	if (!h) {
+		struct broker_birth birth = {.policy = policy, .program = program, .program_path = path, .setup = -1};
+		r = broker_spawn(&h, &birth);
+		if (r == 0) {
+			broker_handle_free(p->handle);
+			p->handle = h;
+		}
+	}
+	if (r == 0) {
+		atomic_fetch_add(&h->references, 1);
+		*out = h;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+/* ---- starting ---- */
+
+static int stdio_fd(int wanted, int number, int null)
+{
+	if (wanted == -2)
+		return null;
+	if (wanted >= 0)
+		return wanted;
+	return fcntl(number, F_GETFD) < 0 ? null : number;
+}
+
+static int stdio_check(const int fds[3])
+{
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+		if (fstat(fds[i], &st) < 0)
+			return fail(-EBADF, "descriptor %d is not open", fds[i]);
+		/* It would lead to everything above it. */
+		if (S_ISDIR(st.st_mode))
+			return fail(-EISDIR, "the target's descriptor %d is a directory", i);
+	}
+	return 0;
+}
+
+static int await_start(struct airlock_target *t)
+{
+	char *buffer = malloc(IPC_BYTES_MAX + 16);
+	struct ipc_message m;
+	int r;
+	if (!buffer)
+		return -ENOMEM;
+	for (;;) {
+		r = ipc_recv(t->status, buffer, IPC_BYTES_MAX + 16, 0, &m, true);
+		if (r != 1) {
+			r = fail(-ECHILD, "the broker died while the target started");
+			break;
+		}
+		if (m.type != MESSAGE_STARTED || m.len != sizeof(struct outcome))
+			continue;
+		struct outcome o;
+		memcpy(&o, m.data, sizeof(o));
+		t->layers = o.layers;
+		r = o.error < 0 ? fail(o.error, "%s", o.text) : 0;
+		break;
+	}
+	free(buffer);
+	return r;
+}
+
+static int send_start(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
+	const int stdio[3], int channel, int call, int cwd, const struct words *words)
+{
+	struct ipc_message m = {.type = MESSAGE_START, .len = sizeof(*start), .data = start};
+	int memory = ipc_memfd("airlock-words", words->bytes, words->len, true);
+	if (memory < 0)
+		return fail(memory, "no memory for the arguments");
+	const int fixed[] = {status, stdio[0], stdio[1], stdio[2], channel, call, cwd, memory};
+	memcpy(m.fds, fixed, sizeof(fixed));
+	m.fd_count = sizeof(fixed) / sizeof(fixed[0]);
+	start->words_len = (uint32_t)words->len;
+	start->pass_count = (uint32_t)policy->pass_count;
+	for (size_t i = 0; i < policy->pass_count; i++) {
+		m.fds[m.fd_count++] = policy->pass[i].fd;
+		start->pass_as[i] = policy->pass[i].as;
+	}
+	int r = ipc_send(h->control, &m, true);
+	close(memory);
+	return r < 0 ? fail(r, "the broker is gone: %s", strerror(-r)) : 0;
+}
+
+static int start_with(struct airlock_target **out, struct broker_handle *h, struct start *start,
+	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words)
+{
+	int status[2] = {-1, -1}, channel[2] = {-1, -1}, call = -1, null = -1, cwd = -1, r;
+	struct airlock_target *t = NULL;
+	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
+	start->umask = umask_now();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (cwd < 0)
+		cwd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (null < 0 || cwd < 0 || ipc_pair(status) < 0 || ipc_pair(channel) < 0) {
+		r = fail(-EMFILE, "no descriptors for a target");
+		goto out;
+	}
+	call = ipc_memfd("airlock-call", NULL, ipc_call_total(start->shared), false);
+	if (call < 0) {
+		r = fail(call, "no shared memory for calls: %s", strerror(-call));
+		goto out;
+	}
+	int stdio[3];
+	for (int i = 0; i < 3; i++)
+		stdio[i] = stdio_fd(options->stdio[i], i, null);
+	r = stdio_check(stdio);
+	if (r == 0)
+		r = target_new(&t, status[0], channel[0], call, start->shared);
+	if (r < 0)
+		goto out;
+	status[0] = channel[0] = -1;
+	snprintf(t->name, sizeof(t->name), "%s", start->name);
+	memcpy(t->limits, policy->p.limits, sizeof(t->limits));
+	atomic_fetch_add(&h->references, 1);
+	t->broker = h;
+	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, words);
+	if (r == 0) {
+		close(status[1]);
+		close(channel[1]);
+		status[1] = channel[1] = -1;
+		r = await_start(t);
+	}
+	if (r < 0)
+		airlock_free(t);
+	else
+		*out = t;
+out:
+	if (r < 0 && call >= 0 && !t)
+		close(call);
+	for (int i = 0; i < 2; i++) {
+		if (status[i] >= 0)
+			close(status[i]);
+		if (channel[i] >= 0)
+			close(channel[i]);
+	}
+	if (null >= 0)
+		close(null);
+	if (cwd >= 0)
+		close(cwd);
+	return r;
+}
+
+static int options_read(struct airlock_options *o, const struct airlock_options *given)
+{
+	*o = (struct airlock_options)AIRLOCK_OPTIONS_INIT;
+	if (!given)
+		return 0;
+	if (given->size < sizeof(size_t) || given->size > 4096)
+		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_OPTIONS_INIT");
+	for (size_t i = sizeof(*o); i < given->size; i++)
+		if (((const unsigned char *)given)[i])
+			return fail(-E2BIG, "the program was built for a newer airlock");
+	memcpy(o, given, given->size < sizeof(*o) ? given->size : sizeof(*o));
+	return o->shared > UINT64_C(1) << 40 ? fail(-EINVAL, "options.shared is too large") : 0;
+}
+
+PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options)
+{
+	struct airlock_options o;
+	struct words words = {0};
+	struct start start = {.kind = START_WORKER};
+	struct broker_handle *h = NULL;
+	int r = options_read(&o, options);
+	if (r < 0)
+		return r;
+	if (entry) {
+		const struct airlock_symbol *s = symbol_find(entry);
+		if (!s || !s->entry)
+			return fail(-ENOENT, "the program has no AIRLOCK_ENTRY(%s)", entry);
+	}
+	snprintf(start.name, sizeof(start.name), "%s", o.name ? o.name : entry ? entry : "calls");
+	r = words_add(&words, entry ? entry : "");
+	for (char *const *a = argv; r == 0 && a && *a; a++)
+		r = words_add(&words, *a);
+	start.argc = words.count;
+	if (r == 0)
+		r = words_environment(&words, &policy->p);
+	for (size_t i = 0; r == 0 && image_environment[i]; i++)
+		r = words_pair(&words, image_environment[i]);
+	start.envc = words.count - start.argc;
+	if (r < 0)
+		fail(r, "the arguments are too long");
+	if (r == 0)
+		r = broker_get(&h, policy, -1, NULL);
+	if (r == 0)
+		r = start_with(out, h, &start, policy, &o, &words);
+	broker_handle_free(h);
+	free(words.bytes);
+	return r;
+}
+
+/* ---- programs ---- */
+
+static int program_open(const char *name, char path[PATH_MAX])
+{
+	if (strchr(name, '/')) {
+		int fd = open(name, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return fail(-errno, "%s: %s", name, strerror(errno));
+		snprintf(path, PATH_MAX, "%s", name);
+		return fd;
+	}
+	const char *search = getenv("PATH");
+	int error = ENOENT;
+	if (!search)
+		search = "/usr/local/bin:/usr/bin:/bin";
+	for (const char *at = search; *name; at += strcspn(at, ":") + 1) {
+		size_t n = strcspn(at, ":");
+		snprintf(path, PATH_MAX, "%.*s/%s", n ? (int)n : 1, n ? at : ".", name);
+		if (access(path, X_OK) == 0) {
+			int fd = open(path, O_PATH | O_CLOEXEC);
+			if (fd >= 0)
+				return fd;
+		} else if (errno != ENOENT && errno != ENOTDIR) {
+			error = errno;
+		}
+		if (!at[n])
+			break;
+	}
+	return fail(-error, "%s: %s", name, error == ENOENT ? "command not found" : strerror(error));
+}
+
+/* A script's interpreter and its argument, as the kernel reads them: "#!" in the first 256 bytes. 1 when it is one. */
+static int script_read(int program, char line[256], char **interpreter, char **argument)
+{
+	char self[64];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", program);
+	int fd = open(self, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* executable but not readable: no script could run either */
+	ssize_t n = pread(fd, line, 255, 0);
+	close(fd);
+	if (n < 3 || line[0] != '#' || line[1] != '!')
+		return 0;
+	line[n] = 0;
+	line[strcspn(line, "\n")] = 0;
+	char *at = line + 2 + strspn(line + 2, " \t");
+	size_t len = strcspn(at, " \t");
+	*interpreter = at;
+	*argument = NULL;
+	if (at[len]) {
+		at[len] = 0;
+		char *rest = at + len + 1 + strspn(at + len + 1, " \t");
+		size_t end = strlen(rest);
+		while (end && (rest[end - 1] == ' ' || rest[end - 1] == '\t'))
+			rest[--end] = 0;
+		if (*rest)
+			*argument = rest;
+	}
+	return **interpreter ? 1 : 0;
+}
+
+static int program_check(int fd, const char *path)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return fail(-errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return fail(-EACCES, "%s: not a regular file", path);
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+		return fail(-errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Opens argv[0]; for a script its interpreter, whose arguments then precede the script's path. */
+static int program_find(char *const argv[], char path[PATH_MAX], struct words *words)
+{
+	char line[256], *interpreter, *argument;
+	int fd = program_open(argv[0], path);
+	int r = fd < 0 ? fd : program_check(fd, path);
+	if (r == 0 && script_read(fd, line, &interpreter, &argument)) {
+		char script[PATH_MAX];
+		memcpy(script, path, PATH_MAX);
+		close(fd);
+		fd = open(interpreter, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return fail(-errno, "%s: %s", interpreter, strerror(errno));
+		snprintf(path, PATH_MAX, "%s", interpreter);
+		r = program_check(fd, path);
+		if (r == 0)
+			r = words_add(words, interpreter);
+		if (r == 0 && argument)
+			r = words_add(words, argument);
+		if (r == 0)
+			r = words_add(words, script);
+	} else if (r == 0) {
+		r = words_add(words, argv[0]);
+	}
+	for (char *const *a = argv + 1; r == 0 && *a; a++)
+		r = words_add(words, *a);
+	if (r < 0) {
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	return fd;
+}
+
+PUBLIC int airlock_exec(struct airlock_target **out, const struct airlock_policy *policy, char *const argv[],
+	const struct airlock_options *options)
+{
+	struct airlock_options o;
+	struct words words = {0};
+	struct start start = {.kind = START_EXEC};
+	struct broker_handle *h = NULL;
+	char path[PATH_MAX], real[PATH_MAX];
+	int r = options_read(&o, options);
+	if (r < 0)
+		return r;
+	if (!argv || !argv[0] || !*argv[0])
+		return fail(-ENOENT, "no program was named");
+	r = words_add(&words, "");
+	int program = r < 0 ? r : program_find(argv, path, &words);
+	r = program < 0 ? program : 0;
+	start.argc = words.count;
+	if (r == 0)
+		r = words_environment(&words, &policy->p);
+	start.envc = words.count - start.argc;
+	const char *slash = r < 0 ? NULL : strrchr(path, '/');
+	if (r == 0)
+		snprintf(start.name, sizeof(start.name), "%.63s", o.name ? o.name : slash ? slash + 1 : path);
+	if (r == 0)
+		r = broker_get(&h, policy, program, realpath(path, real) ? real : path);
+	if (r == 0)
+		r = start_with(out, h, &start, policy, &o, &words);
+	broker_handle_free(h);
+	if (program >= 0)
+		close(program);
+	free(words.bytes);
+	return r;
+}

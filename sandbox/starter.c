@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Owns a target's birth: the broker forks init, pid 1 of the target's pid namespace; init forks the first process, pid 2,
+ * which becomes the target; init hands the seccomp listener to the broker, reaps whatever the target leaves behind, and
+ * tells how the first process ended. Runs in the broker up to its fork, then in init and, until exec, in the target.
+ *
+ * After the fork nothing here may allocate or take a lock: the broker has threads, and one of them may hold it.
+ */
+#include "sandbox/sandbox.h"
+
+#include "sandbox/layers.h"
+#include "sandbox/nursery.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORDS_MAX 4096
+
+/* clone(2), whose flags the broker's filter can see, unlike clone3's; and no libc, whose fork handlers take locks. */
+static pid_t fork_raw(unsigned flags, int *pidfd)
+{
+	return (pid_t)syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, 16, NULL, NULL, 0);
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, long ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
+}
+
+/* ---- the first process, before it executes anything ---- */
+
+static _Noreturn void first_failed(struct setup *setup, int error, const char *text)
+{
+	setup->outcome.error = error;
+	snprintf(setup->outcome.text, sizeof(setup->outcome.text), "%s", text);
+	atomic_store(&setup->state, SETUP_FAILED);
+	futex_wake(&setup->state);
+	_exit(125);
+}
+
+/* Gives descriptors their numbers and closes all others. from[i] becomes to[i]. */
+static int descriptors_place(int *from, const int *to, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		/* Out of the way of every number that is to be filled. */
+		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FD_ABOVE);
+		if (from[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (dup3(from[i], to[i], 0) < 0)
+			return -errno;
+	/* Everything between and above the wanted numbers goes. */
+	int next = 0;
+	for (;;) {
+		int lowest = -1;
+		for (size_t i = 0; i < count; i++)
+			if (to[i] >= next && (lowest < 0 || to[i] < lowest))
+				lowest = to[i];
+		unsigned last = lowest < 0 ? ~0u : (unsigned)lowest - 1;
+		if (lowest != next && syscall(SYS_close_range, (unsigned)next, last, 0) < 0)
+			return -errno;
+		if (lowest < 0)
+			return 0;
+		next = lowest + 1;
+	}
+}
+
+/* Splits the words memory: entry (or program name), arguments, environment. */
+static size_t words_split(const char *words, size_t len, size_t count, char **out, size_t max)
+{
+	size_t n = 0;
+	const char *at = words, *end = words + len;
+	while (n < count && n < max && at < end) {
+		out[n++] = (char *)(uintptr_t)at;
+		at += strnlen(at, (size_t)(end - at)) + 1;
+	}
+	return n;
+}
+
+static void signals_default(void)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	for (int s = 1; s < 65; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			sigaction(s, &dfl, NULL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static size_t descriptors_list(const struct starting *s, bool worker, int *from, int *to)
+{
+	size_t n = 0;
+	for (int i = 0; i < 3; i++) {
+		from[n] = s->stdio[i];
+		to[n++] = i;
+	}
+	if (worker) {
+		const int own[] = {s->channel, s->call, s->setup_fd};
+		for (int i = 0; i < 3; i++) {
+			from[n] = own[i];
+			to[n++] = FD_CHANNEL + i;
+		}
+		const int spaces[] = {
+			s->nursery->net, s->nursery->ipc, s->nursery->uts, s->nursery->cgroup, s->nursery->mnt};
+		for (int i = 0; i < 5; i++) {
+			if (spaces[i] < 0)
+				continue;
+			from[n] = spaces[i];
+			to[n++] = FD_NAMESPACES + i;
+		}
+	}
+	for (size_t i = 0; i < s->start->pass_count; i++) {
+		size_t at = n;
+		for (size_t k = 0; k < n; k++)
+			if (to[k] == s->start->pass_as[i])
+				at = k; /* a passed descriptor replaces standard input, output or error */
+		from[at] = s->pass[i];
+		to[at] = s->start->pass_as[i];
+		n += at == n;
+	}
+	return n;
+}
+
+/* A worker is the program's own image again: its loader runs before the door closes, in the broker's Landlock domain,
+ * since no hostile byte has come yet. role_target() closes the door. */
+static _Noreturn void first_worker(const struct starting *s, char **env, size_t envc)
+{
+	char *argv[] = {s->setup->title, NULL};
+	char role[] = ROLE_VARIABLE "=target";
+	env[envc++] = role;
+	env[envc] = NULL;
+	int from[PASS_MAX + 16], to[PASS_MAX + 16];
+	size_t n = descriptors_list(s, true, from, to);
+	from[n] = s->image;
+	to[n++] = FD_NAMESPACES + 8;
+	int r = descriptors_place(from, to, n);
+	if (r < 0)
+		first_failed(s->setup, r, "cannot arrange the target's descriptors");
+	fcntl(FD_NAMESPACES + 8, F_SETFD, FD_CLOEXEC);
+	syscall(SYS_execveat, FD_NAMESPACES + 8, "", argv, env, AT_EMPTY_PATH);
+	first_failed(s->setup, -errno, "cannot execute the program's image again");
+}
+
+/* Another program: the door closes first, the program is loaded behind it. */
+static _Noreturn void first_exec(const struct starting *s, char **argv, char **env)
+{
+	struct setup *setup = s->setup;
+	struct confinement c = {.tolerate = setup->tolerate,
+		.given = setup->given,
+		.will_exec = true,
+		.net = s->nursery->net,
+		.ipc = s->nursery->ipc,
+		.uts = s->nursery->uts,
+		.cgroup = s->nursery->cgroup,
+		.mnt = s->nursery->mnt,
+		.filter = setup->filter,
+		.filter_len = setup->filter_len,
+		.listener = -1};
+	memcpy(c.limits, setup->limits, sizeof(c.limits));
+	/* The namespaces are entered by confine(), with descriptors above those that stay. */
+	int from[PASS_MAX + 16], to[PASS_MAX + 16];
+	size_t n = descriptors_list(s, false, from, to);
+	int *const kept[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt};
+	for (int i = 0; i < 5; i++) {
+		if (*kept[i] < 0)
+			continue;
+		from[n] = *kept[i];
+		*kept[i] = to[n++] = FD_NAMESPACES + i;
+	}
+	int program = FD_NAMESPACES + 8, interpreter = s->interpreter < 0 ? -1 : FD_NAMESPACES + 9;
+	from[n] = s->program;
+	to[n++] = program;
+	if (interpreter >= 0) {
+		from[n] = s->interpreter;
+		to[n++] = interpreter;
+	}
+	int r = descriptors_place(from, to, n);
+	if (r < 0)
+		first_failed(setup, r, "cannot arrange the target's descriptors");
+	fcntl(program, F_SETFD, FD_CLOEXEC);
+	c.exec[c.exec_count++] = (struct landlock_rule){program, false, PERM_R | PERM_X};
+	if (interpreter >= 0) {
+		fcntl(interpreter, F_SETFD, FD_CLOEXEC);
+		c.exec[c.exec_count++] = (struct landlock_rule){interpreter, false, PERM_R | PERM_X};
+	}
+	r = confine(&c);
+	if (r < 0)
+		first_failed(setup, r, c.error);
+	setup->listener = c.listener;
+	setup->outcome.layers = c.layers;
+	atomic_store(&setup->state, SETUP_CONFINED);
+	futex_wake(&setup->state);
+	while (atomic_load(&setup->state) == SETUP_CONFINED)
+		futex_wait(&setup->state, SETUP_CONFINED, 1000);
+	if (interpreter >= 0)
+		close(interpreter);
+	close(c.listener);
+	syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+	/* The setup memory is still ours alone: init reads the reason. */
+	setup->outcome.error = -errno;
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static _Noreturn void first_process(const struct starting *s)
+{
+	static char *words[WORDS_MAX + 4]; /* static: a large frame would touch pages for each target */
+	const struct start *start = s->start;
+	signals_default();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	struct rlimit files = {s->setup->nofile, 0};
+	struct rlimit old;
+	if (getrlimit(RLIMIT_NOFILE, &old) == 0 && files.rlim_cur < old.rlim_max) {
+		files.rlim_max = old.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	setsid();
+	size_t total = start->argc + start->envc;
+	if (total > WORDS_MAX)
+		first_failed(s->setup, -E2BIG, "too many arguments and variables");
+	size_t n = words_split(s->words, start->words_len, total, words, WORDS_MAX);
+	if (n != total || start->argc < 1)
+		first_failed(s->setup, -EPROTO, "the arguments did not arrive");
+	if (start->kind == START_WORKER) {
+		static char *env[WORDS_MAX + 4];
+		memcpy(env, words + start->argc, start->envc * sizeof(char *));
+		first_worker(s, env, start->envc);
+	}
+	static char *argv[WORDS_MAX + 4], *env[WORDS_MAX + 4];
+	/* Word 0 is the entry, which a program has none of. */
+	memcpy(argv, words + 1, (start->argc - 1) * sizeof(char *));
+	memcpy(env, words + start->argc, start->envc * sizeof(char *));
+	first_exec(s, argv, env);
+}
+
+/* ---- init ---- */
+
+static void init_tell(int socket, enum message_type type, const void *data, size_t len, const int *fds, size_t count)
+{
+	struct ipc_message m = {.type = type, .len = len, .data = data, .fd_count = count};
+	memcpy(m.fds, fds, count * sizeof(int));
+	ipc_send(socket, &m, true);
+}
+
+/* One message of the broker's; all it says is "go on". */
+static void init_await(int socket)
+{
+	static char buffer[IPC_BYTES_MAX + 16];
+	struct ipc_message m;
+	if (ipc_recv(socket, buffer, sizeof(buffer), 0, &m, true) != 1)
+		_exit(1); /* the broker is gone: with us, all of the namespace */
+}
+
+static _Noreturn void init_end(int socket, const struct rusage *use, int status)
+{
+	struct end end = {.code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED,
+		.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+		.user_usec = (uint64_t)use->ru_utime.tv_sec * 1000000 + (uint64_t)use->ru_utime.tv_usec,
+		.system_usec = (uint64_t)use->ru_stime.tv_sec * 1000000 + (uint64_t)use->ru_stime.tv_usec,
+		.peak_bytes = (uint64_t)use->ru_maxrss * 1024};
+	init_tell(socket, MESSAGE_END, &end, sizeof(end), NULL, 0);
+	_exit(0);
+}
+
+/* Waits until the first process is confined (or dead), and hands its listener to the broker. */
+static void init_hand_over(const struct starting *s, pid_t first, int pidfd)
+{
+	struct setup *setup = s->setup;
+	struct rusage use;
+	int status;
+	while (atomic_load(&setup->state) == SETUP_NEW) {
+		futex_wait(&setup->state, SETUP_NEW, 20);
+		if (wait4(first, &status, WNOHANG, &use) == first)
+			init_end(s->init, &use, status);
+	}
+	struct outcome o;
+	memcpy(&o, &setup->outcome, sizeof(o));
+	if (atomic_load(&setup->state) == SETUP_FAILED) {
+		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
+		return;
+	}
+	int listener = (int)syscall(SYS_pidfd_getfd, pidfd, setup->listener, 0);
+	if (listener < 0) {
+		o.error = -errno;
+		snprintf(o.text, sizeof(o.text), "cannot take the target's listener");
+		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
+		kill(first, SIGKILL);
+		return;
+	}
+	init_tell(s->init, MESSAGE_LISTENER, &o, sizeof(o), (int[]){listener, pidfd}, 2);
+	close(listener);
+	init_await(s->init);
+	if (s->start->kind == START_EXEC &&
+		ptrace(PTRACE_SEIZE, first, NULL, PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL) < 0)
+		kill(first, SIGKILL);
+	atomic_store(&setup->state, SETUP_SERVED);
+	futex_wake(&setup->state);
+}
+
+static _Noreturn void init_process(const struct starting *s, int go)
+{
+	char byte;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Between clone and prctl the broker may have died: then nobody writes. */
+	if (read(go, &byte, 1) != 1)
+		_exit(1);
+	setproctitle("-%s: airlock init", s->name);
+	int pidfd = -1;
+	pid_t first = fork_raw(0, &pidfd);
+	if (first == 0)
+		first_process(s);
+	if (first < 0) {
+		struct outcome o = {.error = -errno, .text = "cannot fork the target"};
+		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
+		_exit(1);
+	}
+	int keep[] = {s->init, pidfd, s->setup_fd};
+	int to[] = {3, 4, 5};
+	static struct starting own;
+	own = *s;
+	if (descriptors_place(keep, to, 3) < 0)
+		_exit(1);
+	own.init = 3;
+	init_hand_over(&own, first, 4);
+	int status = 0;
+	struct rusage use;
+	memset(&use, 0, sizeof(use));
+	if (s->start->kind == START_EXEC && atomic_load(&s->setup->state) == SETUP_SERVED) {
+		int r = loader_watch(first, &status);
+		if (r == 1) {
+			init_tell(own.init, MESSAGE_ENTERED, NULL, 0, NULL, 0);
+			init_await(own.init);
+			ptrace(PTRACE_DETACH, first, NULL, NULL);
+		} else if (r == 0) {
+			getrusage(RUSAGE_CHILDREN, &use);
+			if (WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) &&
+				s->setup->outcome.error < 0)
+				init_tell(
+					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
+			init_end(own.init, &use, status);
+		} else {
+			kill(first, SIGKILL);
+		}
+	}
+	close(4);
+	close(5);
+	for (;;) {
+		pid_t pid = wait4(-1, &status, __WALL, &use);
+		if (pid == first && (WIFEXITED(status) || WIFSIGNALED(status)))
+			init_end(own.init, &use, status);
+		if (pid < 0 && errno != EINTR)
+			_exit(1);
+	}
+}
+
+int starter_fork(const struct starting *s, pid_t *pid, int *pidfd)
+{
+	int go[2], fd = -1;
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t child = fork_raw(s->pid_namespace ? CLONE_NEWPID : 0, &fd);
+	if (child == 0) {
+		close(go[1]);
+		init_process(s, go[0]);
+	}
+	int error = errno;
+	close(go[0]);
+	if (child > 0)
+		(void)!write(go[1], "", 1);
+	close(go[1]);
+	if (child < 0)
+		return -error;
+	*pid = child;
+	*pidfd = fd;
+	return 0;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the target object: messages, calls, waiting, the end. Runs in the host; inside a target the same object, without a
+ * broker, is its end of the channel. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define MESSAGE_DATA 0x64617461 /* what host and target send each other */
+#define REFUSALS_MAX 64
+
+int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared)
+{
+	struct airlock_target *t = calloc(1, sizeof(*t));
+	if (!t)
+		return fail(-ENOMEM, "out of memory");
+	t->status = status;
+	t->channel = channel;
+	t->call_fd = call_fd;
+	t->shared = shared;
+	t->poll = -1;
+	void *memory = NULL;
+	int r = call_fd < 0 ? 0 : ipc_map(call_fd, ipc_call_total(shared), true, &memory);
+	if (r == 0 && status >= 0) {
+		struct epoll_event e = {.events = EPOLLIN};
+		t->poll = epoll_create1(EPOLL_CLOEXEC);
+		if (t->poll < 0 || epoll_ctl(t->poll, EPOLL_CTL_ADD, status, &e) < 0 ||
+			epoll_ctl(t->poll, EPOLL_CTL_ADD, channel, &e) < 0)
+			r = -errno;
+	}
+	if (r < 0) {
+		if (t->poll >= 0)
+			close(t->poll);
+		if (memory)
+			munmap(memory, ipc_call_total(shared));
+		free(t);
+		return fail(r, "cannot make a target: %s", strerror(-r));
+	}
+	t->call = memory;
+	*out = t;
+	return 0;
+}
+
+/* ---- what the broker tells ---- */
+
+static void refusal_keep(struct airlock_target *t, const struct refusal *refusal)
+{
+	t->refused++;
+	if (!t->refusals)
+		t->refusals = calloc(REFUSALS_MAX, sizeof(*t->refusals));
+	if (t->refusals && (t->refusal_count < REFUSALS_MAX || refusal->kill)) {
+		unsigned i = t->refusal_count < REFUSALS_MAX ? t->refusal_count++ : REFUSALS_MAX - 1;
+		memcpy(t->refusals[i], refusal->text, sizeof(t->refusals[i]));
+		t->refusals[i][sizeof(t->refusals[i]) - 1] = 0;
+	}
+	t->violated |= refusal->kill != 0;
+}
+
+/* Takes in what waits on the status socket; never blocks. */
+static void status_read(struct airlock_target *t)
+{
+	char buffer[IPC_BYTES_MAX + 16];
+	struct ipc_message m;
+	while (!t->ended && t->status >= 0) {
+		int r = ipc_recv(t->status, buffer, sizeof(buffer), 0, &m, false);
+		if (r == -EAGAIN)
+			return;
+		if (r != 1) {
+			t->ended = t->lost = true;
+			if (t->call)
+				ipc_call_dead(t->call);
+		} else if (m.type == MESSAGE_REFUSAL && m.len == sizeof(struct refusal)) {
+			struct refusal refusal;
+			memcpy(&refusal, m.data, sizeof(refusal));
+			refusal_keep(t, &refusal);
+		} else if (m.type == MESSAGE_ENDED && m.len == sizeof(t->end)) {
+			memcpy(&t->end, m.data, sizeof(t->end));
+			t->ended = true;
+		}
+		if (t->ended) /* else the poll descriptor would stay readable for it */
+			epoll_ctl(t->poll, EPOLL_CTL_DEL, t->status, NULL);
+	}
+}
+
+static int message_waits(int channel)
+{
+	struct pollfd p = {.fd = channel, .events = POLLIN};
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int left(int64_t deadline)
+{
+	if (deadline < 0)
+		return -1;
+	int64_t ms = deadline - now_ms();
+	return ms < 0 ? 0 : ms > 1000000000 ? 1000000000 : (int)ms;
+}
+
+PUBLIC int airlock_fd(const struct airlock_target *target)
+{
+	return target->poll >= 0 ? target->poll : target->channel;
+}
+
+/* Inside a target there is the channel alone; its end is the host's. */
+static int dispatch_inside(struct airlock_target *t, int timeout_ms)
+{
+	struct pollfd p = {.fd = t->channel, .events = POLLIN};
+	int r = poll(&p, 1, timeout_ms);
+	if (r < 0 && errno != EINTR)
+		return -errno;
+	if (r < 1)
+		return 0;
+	return p.revents & POLLIN ? 1 : 2;
+}
+
+PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
+{
+	if (target->poll < 0)
+		return dispatch_inside(target, timeout_ms);
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	for (;;) {
+		status_read(target);
+		if (message_waits(target->channel))
+			return 1;
+		if (target->ended)
+			return 2;
+		struct pollfd p[2] = {
+			{.fd = target->status, .events = POLLIN}, {.fd = target->channel, .events = POLLIN}};
+		int ms = left(deadline);
+		int r = poll(p, 2, ms);
+		if (r < 0 && errno != EINTR)
+			return fail(-errno, "cannot wait: %s", strerror(errno));
+		if (r <= 0 && ms == 0)
+			return 0;
+		/* The target closed its end, and its broker will say how it ended. */
+		if (r > 0 && (p[1].revents & POLLHUP) && !(p[1].revents & POLLIN) && !p[0].revents)
+			poll(p, 1, ms < 0 ? 1000 : ms);
+	}
+}
+
+/* ---- messages ---- */
+
+PUBLIC int airlock_send(struct airlock_target *peer, const void *data, size_t len, int fd)
+{
+	struct ipc_message m = {.type = MESSAGE_DATA, .len = len, .data = data, .fd_count = fd >= 0};
+	if (len > IPC_BYTES_MAX)
+		return fail(-EMSGSIZE, "a message has at most %d bytes", IPC_BYTES_MAX);
+	m.fds[0] = fd;
+	int r = ipc_send(peer->channel, &m, false);
+	return r < 0 ? fail(r, "cannot send: %s", strerror(-r)) : 0;
+}
+
+PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *message)
+{
+	char buffer[IPC_BYTES_MAX + 16];
+	struct ipc_message m;
+	if (message->size < sizeof(*message))
+		return fail(-EINVAL, "message.size is wrong: use AIRLOCK_MESSAGE_INIT");
+	int r = ipc_recv(peer->channel, buffer, sizeof(buffer), 1, &m, false);
+	if (r == 0)
+		return fail(-EPIPE, "the other side is gone");
+	if (r < 0)
+		return fail(r, "cannot receive: %s", strerror(-r));
+	if (m.type != MESSAGE_DATA || m.len > message->cap) {
+		r = m.type != MESSAGE_DATA ? -EPROTO : -EMSGSIZE;
+		ipc_message_close(&m);
+		return fail(r, r == -EPROTO ? "the other side sent nonsense" : "the message is longer than the buffer");
+	}
+	memcpy(message->data, m.data, m.len);
+	message->len = m.len;
+	message->fd = m.fd_count ? m.fds[0] : -1;
+	return 0;
+}
+
+/* ---- calls ---- */
+
+static bool gone(void *arg)
+{
+	struct airlock_target *t = arg;
+	struct pollfd p = {.fd = t->status, .events = POLLIN};
+	if (!t->ended && poll(&p, 1, 0) == 1)
+		status_read(t);
+	return t->ended;
+}
+
+static int call_failed(struct airlock_target *t, const char *function, int r)
+{
+	if (r != -EPIPE)
+		return fail(r, "the call of %s failed: %s", function, strerror(-r));
+	/* The shared memory died first; the reason follows on the socket. */
+	int64_t deadline = now_ms() + 2000;
+	while (!t->ended && left(deadline) > 0)
+		if (airlock_dispatch(t, left(deadline)) == 1)
+			poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, left(deadline));
+	char why[400];
+	return fail(-EPIPE, "%s", airlock_explain(t, why, sizeof(why)));
+}
+
+PUBLIC ssize_t airlock_call(
+	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap)
+{
+	int64_t result = 0;
+	if (!target->call || strlen(function) > IPC_CALL_NAME_MAX)
+		return fail(-EINVAL, "no such call");
+	if (len > target->shared || cap > target->shared)
+		return fail(-EMSGSIZE, "a call moves at most %zu bytes each way; see options.shared", target->shared);
+	if (target->ended)
+		return call_failed(target, function, -EPIPE);
+	unsigned char *base = (unsigned char *)target->call;
+	if (len)
+		memcpy(base + ipc_call_in_offset(), in, len);
+	int r = ipc_call_request(target->call, function, len, cap, gone, target, &result);
+	if (r < 0)
+		return call_failed(target, function, r);
+	if (result == INT64_MIN + ENOSYS)
+		return fail(-ENOSYS, "the program has no AIRLOCK_FUNCTION(%s)", function);
+	if (result > (int64_t)cap || result < INT32_MIN)
+		return fail(-EPROTO, "%s says that it wrote %lld bytes of %zu", function, (long long)result, cap);
+	if (result > 0)
+		memcpy(out, base + ipc_call_out_offset(target->shared), (size_t)result);
+	return (ssize_t)result;
+}
+
+/* ---- the end ---- */
+
+static enum airlock_end classify(const struct airlock_target *t, int *code, int *signal)
+{
+	const struct end *e = &t->end.end;
+	if (!t->ended)
+		return AIRLOCK_RUNNING;
+	if (t->lost)
+		return AIRLOCK_LOST;
+	if (t->end.why == ENDED_BY_VIOLATION || t->violated)
+		return AIRLOCK_VIOLATED;
+	if (t->end.why == ENDED_BY_WALL)
+		return AIRLOCK_TIMED_OUT;
+	if (!t->end.seen) {
+		*signal = SIGKILL;
+		return AIRLOCK_KILLED;
+	}
+	if (e->code == CLD_EXITED) {
+		*code = e->status;
+		return AIRLOCK_EXITED;
+	}
+	*signal = e->status;
+	switch (e->status) {
+	case SIGSYS:
+		return AIRLOCK_VIOLATED;
+	case SIGXCPU:
+		return AIRLOCK_TIMED_OUT;
+	case SIGKILL:
+		if (t->limits[LIMIT_CPU] != LIMIT_NONE &&
+			(e->user_usec + e->system_usec) / 1000 >= t->limits[LIMIT_CPU])
+			return AIRLOCK_TIMED_OUT;
+		/* Nobody inside may signal the first process with it, and we did not: the kernel ran out of memory. */
+		return t->end.why == ENDED_BY_HOST ? AIRLOCK_KILLED : AIRLOCK_OUT_OF_MEMORY;
+	case SIGILL:
+	case SIGTRAP:
+	case SIGABRT:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGSEGV:
+	case SIGXFSZ:
+	case SIGQUIT:
+		return AIRLOCK_CRASHED;
+	default:
+		return AIRLOCK_KILLED;
+	}
+}
+
+static void status_fill(const struct airlock_target *t, struct airlock_status *status)
+{
+	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	s.end = classify(t, &s.code, &s.signal);
+	s.requests = t->end.requests;
+	s.refused = t->ended && !t->lost ? t->end.refused : t->refused;
+	s.user_usec = t->end.end.user_usec;
+	s.system_usec = t->end.end.system_usec;
+	s.peak_bytes = t->end.end.peak_bytes;
+	s.layers = t->layers;
+	if (t->refusal_count)
+		snprintf(s.violation, sizeof(s.violation), "%s", t->refusals[t->refusal_count - 1]);
+	size_t size = status->size < sizeof(s) ? status->size : sizeof(s);
+	s.size = size;
+	memcpy(status, &s, size);
+}
+
+PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms)
+{
+	if (status->size < sizeof(size_t) || target->poll < 0)
+		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	for (;;) {
+		status_read(target);
+		if (target->ended)
+			break;
+		int ms = left(deadline);
+		struct pollfd p = {.fd = target->status, .events = POLLIN};
+		if (poll(&p, 1, ms) <= 0 && ms == 0) {
+			status_fill(target, status);
+			return fail(-ETIMEDOUT, "the target still runs");
+		}
+	}
+	status_fill(target, status);
+	return 0;
+}
+
+PUBLIC const char *airlock_explain(const struct airlock_target *target, char *buf, size_t len)
+{
+	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	status_fill(target, &s);
+	const char *name = target->name;
+	switch (s.end) {
+	case AIRLOCK_RUNNING:
+		snprintf(buf, len, "%s runs", name);
+		break;
+	case AIRLOCK_EXITED:
+		snprintf(buf, len, "%s ended with status %d", name, s.code);
+		break;
+	case AIRLOCK_CRASHED:
+		snprintf(buf, len, "%s crashed: %s", name, strsignal(s.signal));
+		break;
+	case AIRLOCK_VIOLATED:
+		if (target->violated && s.violation[0])
+			snprintf(buf, len, "%s was killed for %s", name, s.violation);
+		else
+			snprintf(buf, len, "%s was killed by its filter: it tried to get out", name);
+		break;
+	case AIRLOCK_TIMED_OUT:
+		snprintf(buf, len, "%s used up its %s limit", name,
+			target->end.why == ENDED_BY_WALL ? "wall-clock" : "processor time");
+		break;
+	case AIRLOCK_OUT_OF_MEMORY:
+		snprintf(buf, len, "%s was killed for want of memory", name);
+		break;
+	case AIRLOCK_KILLED:
+		snprintf(buf, len, "%s was killed: %s", name, strsignal(s.signal ? s.signal : SIGKILL));
+		break;
+	case AIRLOCK_LOST:
+		snprintf(buf, len, "%s was lost: its broker is gone, and it with it", name);
+		break;
+	}
+	return buf;
+}
+
+PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, char *buf, size_t len)
+{
+	if (index >= target->refusal_count)
+		return -ENOENT;
+	snprintf(buf, len, "%s", target->refusals[index]);
+	return 0;
+}
+
+PUBLIC int airlock_kill(struct airlock_target *target)
+{
+	if (target->poll < 0)
+		return fail(-EINVAL, "this is the host, not a target");
+	if (target->ended)
+		return 0;
+	int r = ipc_send(target->status, &(struct ipc_message){.type = MESSAGE_KILL}, false);
+	return r == -EPIPE ? 0 : r;
+}
+
+PUBLIC void airlock_free(struct airlock_target *target)
+{
+	if (!target)
+		return;
+	if (target->poll >= 0) {
+		struct airlock_status s = AIRLOCK_STATUS_INIT;
+		airlock_kill(target);
+		/* The broker answers when the last process is gone; when it is gone itself, so are they. */
+		airlock_wait(target, &s, 10000);
+		close(target->poll);
+		close(target->status);
+	}
+	if (target->call)
+		munmap(target->call, ipc_call_total(target->shared));
+	if (target->call_fd >= 0)
+		close(target->call_fd);
+	close(target->channel);
+	broker_handle_free(target->broker);
+	free(target->refusals);
+	free(target);
+}

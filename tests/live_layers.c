@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The layers on the real kernel: a nursery, a process that confines itself in it, and what that process can still do; the
+ * broker's own confinement; the probes. Everything as root, if we are, and as an ordinary user.
+ */
+#include "broker/broker.h"
+#include "policy/promises.h"
+#include "sandbox/layers.h"
+#include "sandbox/nursery.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+#ifdef __aarch64__
+#define INTERPRETER "/lib/ld-linux-aarch64.so.1"
+#else
+#define INTERPRETER "/lib64/ld-linux-x86-64.so.2"
+#endif
+
+#define TRUE(what) check(what, #what, "line %d, errno %s", __LINE__, strerror(errno))
+/* The call fails, with this errno. */
+#define FAILS(call, error)                                                                                             \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		long got = (long)(call);                                                                               \
+		int e = errno;                                                                                         \
+		check(got == -1 && e == (error), #call ": " #error, "line %d: %ld, %s", __LINE__, got, strerror(e));   \
+	} while (0)
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void join(pid_t pid, const char *name)
+{
+	int status = -1;
+
+	waitpid(pid, &status, __WALL);
+	check(WIFEXITED(status) && WEXITSTATUS(status) == 0, name, "status 0x%x", status);
+}
+
+static void in_child(const char *name, void (*run)(void), bool drop)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		tap_failed = 0;
+		tap_prefix = drop ? "user: " : "root: ";
+		if (drop && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+				    setresuid(NOBODY, NOBODY, NOBODY) < 0))
+			_exit(99);
+		run();
+		_exit(tap_failed ? 1 : 0);
+	}
+	join(pid, name);
+}
+
+/* ---- a target ---- */
+
+static bool capabilities_none(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &header, d) < 0)
+		return false;
+	return !(d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective | d[1].permitted |
+		 d[1].inheritable);
+}
+
+static bool bounding_none(void)
+{
+	for (int cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+			return false;
+	return true;
+}
+
+/* Lets all pass but getppid, which gets an errno that it never has. */
+static const struct sock_filter mark[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENODATA),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static void check_confined(int usr, uid_t uid, pid_t outside)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(0x7f000001)};
+	struct utsname name;
+	struct rlimit rl;
+	char path[256];
+
+	TRUE(capabilities_none());
+	TRUE(bounding_none());
+	TRUE(prctl(PR_GET_SECUREBITS) == 0xef);
+	TRUE(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	TRUE(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER);
+	FAILS(syscall(SYS_getppid), ENODATA);
+	TRUE(getuid() == uid && geteuid() == uid);
+	TRUE(getpid() == 1);
+	TRUE(getsid(0) == 1);
+	TRUE(syscall(SYS_getcwd, path, sizeof(path)) > 0 && strcmp(path, "/") == 0);
+	FAILS(open("/etc/passwd", O_RDONLY), ENOENT);
+	FAILS(open("/proc/self/status", O_RDONLY), ENOENT);
+	FAILS(open("/", O_RDONLY | O_DIRECTORY), EACCES);
+	TRUE(access(INTERPRETER, X_OK) == 0);
+	FAILS(open(INTERPRETER, O_RDONLY), EACCES);
+	FAILS(mkdir("/x", 0700), EROFS);
+	FAILS(openat(usr, "..", O_RDONLY | O_DIRECTORY), EACCES);
+	FAILS(openat(usr, "../etc/passwd", O_RDONLY), EACCES);
+	FAILS(kill(outside, 0), ESRCH);
+	FAILS(kill(-1, 0), ESRCH);
+	FAILS(unshare(CLONE_NEWNET), EPERM);
+	FAILS(mount("none", "/", "tmpfs", 0, NULL), EPERM);
+	FAILS(chroot("/"), EPERM);
+	FAILS(setuid(uid == 0 ? 1 : 0), uid == 0 ? EPERM : EINVAL);
+	FAILS(sethostname("x", 1), EPERM);
+	TRUE(uname(&name) == 0 && strcmp(name.nodename, "airlock") == 0);
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+	FAILS(connect(s, (struct sockaddr *)&in, sizeof(in)), ENETUNREACH);
+	close(s);
+	s = socket(AF_INET, SOCK_STREAM, 0);
+	FAILS(connect(s, (struct sockaddr *)&in, sizeof(in)), EACCES);
+	close(s);
+	TRUE(getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur == 32 && rl.rlim_max == 32);
+	TRUE(getrlimit(RLIMIT_CORE, &rl) == 0 && rl.rlim_max == 0);
+	TRUE(getrlimit(RLIMIT_CPU, &rl) == 0 && rl.rlim_cur == 3 && rl.rlim_max == 4);
+	rl.rlim_max = 64;
+	FAILS(setrlimit(RLIMIT_NOFILE, &rl), EPERM);
+}
+
+static double confine_us;
+static int expected_listener = -2;
+
+static void before(void *arg, int listener)
+{
+	(void)arg;
+	expected_listener = listener;
+}
+
+static void target_run(const struct nursery *n, unsigned given, bool exec)
+{
+	uid_t uid = getuid();
+	int usr = open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int space = dup(n->net);
+	struct confinement c = CONFINEMENT_INIT;
+
+	c.given = given;
+	c.net = n->net;
+	c.ipc = n->ipc;
+	c.uts = n->uts;
+	c.cgroup = n->cgroup;
+	c.mnt = n->mnt;
+	c.filter = mark;
+	c.filter_len = sizeof(mark) / sizeof(mark[0]);
+	c.limits[LIMIT_FILES] = 32;
+	c.limits[LIMIT_CPU] = 2500;
+	c.will_exec = exec;
+	c.before_filter = before;
+	int program = open("/bin/true", O_PATH | O_CLOEXEC), interpreter = open(INTERPRETER, O_PATH | O_CLOEXEC);
+	if (exec) {
+		c.exec[c.exec_count++] = (struct landlock_rule){program, false, PERM_R | PERM_X};
+		c.exec[c.exec_count++] = (struct landlock_rule){interpreter, false, PERM_R | PERM_X};
+	}
+	double start = now();
+	int r = confine(&c);
+	confine_us = now() - start;
+	check(r == 0, "confine", "%d: %s", r, c.error);
+	if (r < 0)
+		_exit(1);
+	check(c.layers == (exec ? AIRLOCK_LAYERS_ALL & ~AIRLOCK_LAYER_DUMPABLE : AIRLOCK_LAYERS_ALL), "all layers",
+		"0x%x", c.layers);
+	check(c.listener >= 0 && c.listener == expected_listener && fcntl(c.listener, F_GETFD) == FD_CLOEXEC,
+		"listener", "%d, told %d", c.listener, expected_listener);
+	if (exec) {
+		char *argv[] = {"true", NULL}, *env[] = {NULL};
+		syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+		check(false, "exec", "%s", strerror(errno));
+		_exit(1);
+	}
+	check_confined(usr, uid, getppid());
+	FAILS(setns(space, CLONE_NEWNET), EPERM);
+	char *argv[] = {"ld", NULL};
+	FAILS(execve("/bin/true", argv, argv + 1), ENOENT);
+	FAILS(execve(INTERPRETER, argv, argv + 1), EACCES);
+	dprintf(tap_fd, "# %sconfine %.0f us\n", tap_prefix, confine_us);
+	_exit(tap_failed ? 1 : 0);
+}
+
+static void test_target(void)
+{
+	char error[400] = "";
+	bool all = false;
+	struct nursery n;
+	uid_t uid = getuid();
+	double t0 = now();
+	int r = nursery_user(&all, error, sizeof(error));
+	double t1 = now();
+
+	check(r == 0, "nursery_user", "%d: %s", r, error);
+	if (r < 0)
+		return;
+	TRUE(all == (uid == 0));
+	TRUE(getuid() == uid);
+	const char *paths[] = {INTERPRETER};
+	int fds[] = {open(INTERPRETER, O_PATH | O_CLOEXEC)};
+	double t2 = now();
+	r = nursery_make(&n, fds, paths, 1, 0, error, sizeof(error));
+	double t3 = now();
+	check(r == 0, "nursery_make", "%d: %s", r, error);
+	if (r < 0)
+		return;
+	dprintf(tap_fd, "# %snursery_user %.0f us, nursery_make %.0f us\n", tap_prefix, t1 - t0, t3 - t2);
+	TRUE(n.layers == (AIRLOCK_LAYER_NETWORK | AIRLOCK_LAYER_IPC | AIRLOCK_LAYER_UTS | AIRLOCK_LAYER_CGROUP |
+				 AIRLOCK_LAYER_MOUNT | AIRLOCK_LAYER_ROOT));
+	TRUE(access("/etc/passwd", R_OK) == 0);
+	for (int exec = 0; exec < 2; exec++) {
+		pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+		if (pid == 0)
+			target_run(&n, AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID, exec);
+		if (!exec) {
+			join(pid, "target");
+			continue;
+		}
+		/* It is executed, and so is its interpreter, which then finds no libraries. */
+		int status = -1;
+		waitpid(pid, &status, 0);
+		check(WIFEXITED(status) && WEXITSTATUS(status) == 127, "exec target", "status 0x%x", status);
+	}
+	/* What is missing is an error that says so, unless tolerated. */
+	struct confinement c = CONFINEMENT_INIT;
+	c.given = AIRLOCK_LAYER_USER;
+	pid_t pid = fork();
+	if (pid == 0) {
+		r = confine(&c);
+		check(r == -EBADF && strstr(c.error, "the layer pid is missing"), "missing", "%d: %s", r, c.error);
+		_exit(tap_failed ? 1 : 0);
+	}
+	join(pid, "missing layer");
+	nursery_close(&n);
+}
+
+static void test_in_place(void)
+{
+	struct confinement c = CONFINEMENT_INIT;
+	bool root = getuid() == 0;
+
+	c.in_place = true;
+	c.filter = mark;
+	c.filter_len = sizeof(mark) / sizeof(mark[0]);
+	int r = confine(&c);
+	check(r == 0, "in place", "%d: %s", r, c.error);
+	TRUE(c.layers == (AIRLOCK_LAYER_LIMITS | AIRLOCK_LAYER_CAPABILITIES | AIRLOCK_LAYER_NO_NEW_PRIVS |
+				 AIRLOCK_LAYER_LANDLOCK | AIRLOCK_LAYER_SECCOMP));
+	TRUE(capabilities_none());
+	TRUE(!root || bounding_none());
+	FAILS(open("/etc/passwd", O_RDONLY), EACCES);
+	FAILS(kill(1, 0), EPERM);
+	TRUE(prctl(PR_GET_DUMPABLE) == 1 || !root);
+}
+
+static void *thread(void *arg)
+{
+	pause();
+	return arg;
+}
+
+static void test_threads(void)
+{
+	struct confinement c = CONFINEMENT_INIT;
+	pthread_t t;
+	bool root = getuid() == 0, tsync = landlock_abi() >= 8;
+
+	pthread_create(&t, NULL, thread, NULL);
+	c.in_place = true;
+	c.filter = mark;
+	c.filter_len = sizeof(mark) / sizeof(mark[0]);
+	int r = confine(&c);
+	const char *want = root ? "capabilities" : "landlock";
+	check(tsync || (r == -EUSERS && strstr(c.error, want)), "threads: named", "%d: %s", r, c.error);
+	c.tolerate = AIRLOCK_LAYER_CAPABILITIES | AIRLOCK_LAYER_LANDLOCK;
+	r = confine(&c);
+	check(r == 0 && c.layers & AIRLOCK_LAYER_SECCOMP, "threads: tolerated", "%d: %s", r, c.error);
+}
+
+/* ---- the broker ---- */
+
+static void test_broker(void)
+{
+	char dir[] = "/tmp/airlock-layers-XXXXXX", file[64], error[400];
+	struct broker b = {.proc = -1, .log = -1};
+	struct landlock_rule extra[1];
+	bool all;
+	uint64_t promises = 0;
+	int r;
+
+	if (!mkdtemp(dir))
+		return;
+	snprintf(file, sizeof(file), "%s/file", dir);
+	close(open(file, O_CREAT | O_WRONLY, 0600));
+	policy_init(&b.policy);
+	promises_parse("stdio rpath", &promises, NULL);
+	b.policy.promises = promises;
+	policy_unveil(&b.policy, dir, PERM_R, false);
+	policy_unveil(&b.policy, "/etc/hostname", PERM_R, true);
+	r = nursery_user(&all, error, sizeof(error));
+	check(r == 0, "nursery_user", "%d: %s", r, error);
+	b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = broker_anchors_open(&b, true);
+	check(r == 0, "anchors", "%d", r);
+	int program = open("/bin/true", O_PATH | O_CLOEXEC);
+	extra[0] = (struct landlock_rule){program, false, PERM_R | PERM_X};
+	double start = now();
+	r = broker_confine(&b, extra, 1, true);
+	dprintf(tap_fd, "# %sbroker_confine %.0f us\n", tap_prefix, now() - start);
+	check(r == 0, "broker_confine", "%d", r);
+	FAILS(open("/etc/shadow", O_RDONLY), EACCES);
+	FAILS(open("/etc/fstab", O_RDONLY), EACCES);
+	FAILS(open(file, O_WRONLY), EACCES);
+	TRUE(close(open(file, O_RDONLY)) == 0);
+	TRUE(close(open("/etc/hostname", O_RDONLY)) == 0);
+	TRUE(close(open("/proc/self/status", O_RDONLY)) == 0);
+	FAILS(open("/proc/1/environ", O_RDONLY), EACCES);
+	FAILS(socket(AF_INET, SOCK_STREAM, 0), ENOSYS);
+	FAILS(unshare(CLONE_NEWNET), ENOSYS);
+	FAILS(mount("none", "/tmp", "tmpfs", 0, NULL), ENOSYS);
+	FAILS(syscall(SYS_bpf, 0, NULL, 0), ENOSYS);
+	FAILS(syscall(SYS_io_uring_setup, 1, NULL), ENOSYS);
+	FAILS(syscall(SYS_clone, CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
+	FAILS(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
+	FAILS(ptrace(PTRACE_SETOPTIONS, getpid(), 0, PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE), EPERM);
+	FAILS(ptrace(PTRACE_SEIZE, getpid(), 0, PTRACE_O_TRACESECCOMP), EPERM);
+	FAILS(ptrace(PTRACE_SETOPTIONS, getpid(), 0, PTRACE_O_EXITKILL), ESRCH);
+	FAILS(kill(getppid(), 0), EPERM);
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		_exit(getpid() == 1 ? 0 : 1);
+	join(pid, "the broker makes a pid namespace");
+	pthread_t t;
+	TRUE(pthread_create(&t, NULL, thread, NULL) == 0);
+}
+
+/* A call that the broker itself may not make is still its target's notification, not an errno. */
+static void test_broker_inherited(void)
+{
+	static const struct sock_filter notify[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct broker b = {.root = -1, .proc = -1, .log = -1};
+	struct sock_fprog program = {4, (struct sock_filter *)(uintptr_t)notify};
+	struct seccomp_notif n = {0};
+	struct seccomp_notif_resp answer = {.error = -EXDEV};
+
+	policy_init(&b.policy);
+	for (size_t i = 0; i < LIBC_FILES; i++)
+		b.libc[i] = -1;
+	int r = broker_confine(&b, NULL, 0, true);
+	check(r == 0, "broker_confine, nothing allowed", "%d", r);
+	int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(mount("none", "/", "tmpfs", 0, NULL) == -1 && errno == EXDEV ? 0 : 1);
+	TRUE(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0 && n.data.nr == SYS_mount);
+	answer.id = n.id;
+	TRUE(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0);
+	join(pid, "the report survives the broker's filter");
+}
+
+/* ---- probes ---- */
+
+static void test_probes(void)
+{
+	double start = now();
+	unsigned layers = (unsigned)airlock_layers();
+
+	dprintf(tap_fd, "# %sairlock_layers %.0f us: 0x%x\n", tap_prefix, now() - start, layers);
+	for (unsigned bit = 1; bit <= AIRLOCK_LAYERS_ALL; bit <<= 1) {
+		const char *why = airlock_layer_missing(bit);
+		check(airlock_layer_name(bit) != NULL, "a name", "0x%x", bit);
+		check(!why == !!(layers & bit), airlock_layer_name(bit), "%s", why ? why : "no reason");
+		if (why)
+			dprintf(tap_fd, "# %smissing %s: %s\n", tap_prefix, airlock_layer_name(bit), why);
+	}
+	TRUE(airlock_layer_name(0) == NULL && airlock_layer_name(1u << 15) == NULL);
+	/* The trying left no trace in us. */
+	TRUE(access("/etc/passwd", R_OK) == 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0);
+	FAILS(waitpid(-1, NULL, __WALL), ECHILD);
+}
+
+static void forbid_namespaces(void)
+{
+	static const struct sock_filter container[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {
+		sizeof(container) / sizeof(container[0]), (struct sock_filter *)(uintptr_t)container};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	TRUE(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
+	unsigned layers = (unsigned)airlock_layers();
+	check(!(layers & AIRLOCK_LAYERS_NAMESPACES), "no namespaces in a container", "0x%x", layers);
+	const char *why = airlock_layer_missing(AIRLOCK_LAYER_USER);
+	check(why && strstr(why, "seccomp"), "the container's filter is named", "%s", why ? why : "-");
+	check(layers & AIRLOCK_LAYER_SECCOMP && layers & AIRLOCK_LAYER_CAPABILITIES, "the rest is there", "0x%x",
+		layers);
+	char error[400] = "";
+	bool all;
+	int r = nursery_user(&all, error, sizeof(error));
+	check(r < 0 && strstr(error, "the layer user is missing: a seccomp filter"), "nursery_user names it", "%s",
+		error);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} tests[] = {
+		{"target", test_target},
+		{"in place", test_in_place},
+		{"threads", test_threads},
+		{"broker", test_broker},
+		{"inherited", test_broker_inherited},
+		{"probes", test_probes},
+		{"container", forbid_namespaces},
+	};
+	bool root = getuid() == 0;
+
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		if (root)
+			in_child(tests[i].name, tests[i].run, false);
+		else
+			dprintf(tap_fd, "skip root: %s: not root\n", tests[i].name);
+		in_child(tests[i].name, tests[i].run, root);
+	}
+	return tap_failed ? 1 : 0;
+}

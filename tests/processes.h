@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* The process table below a test that is the subreaper of all it starts: an orphan becomes its child. */
+#ifndef AIRLOCK_TESTS_PROCESSES_H
+#define AIRLOCK_TESTS_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+extern size_t process_count; /* as of the last look */
+extern pid_t processes_root;
+
+void processes_begin(void);
+/* Takes in all processes below this one. Their number. */
+size_t processes_look(void);
+/* The oldest living child of parent, other than but; 0 when there is none. */
+pid_t process_child(pid_t parent, pid_t but);
+/* All of them in one line. */
+const char *processes_text(void);
+/* Waits up to two seconds until at most `most` are left, reaping its own zombies, save host. */
+bool processes_shrink_to(size_t most, pid_t host);
+void processes_kill(void);
+#endif

@@ -1,0 +1,163 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# Builds airlock and tests all of it: as root and as an ordinary user, when started by root; with sanitizers; with the
+# fuzz targets' corpora; the format and the manual. Installs what is missing, as root or with sudo.
+#   BUILD=DIR  the build directory (default: build)
+#   ONLY=WORD  only suites whose name contains it
+# Prints what failed and what was skipped, and in the last line how many. Exits with 0 only when nothing failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$(pwd)
+build=${BUILD:-build}
+only=${ONLY:-}
+
+sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev libcap-dev libbsd-dev libcmocka-dev \
+	libpng-dev libjpeg-dev zlib1g-dev musl-tools clang-format mandoc binutils util-linux diffutils python3 \
+	libxml2-utils poppler-utils sqlite3 || exit 1
+
+scratch=$(mktemp -d)
+chmod 755 "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+passed=0 failed=0 skipped=0
+export CMOCKA_MESSAGE_OUTPUT=TAP
+
+# suite NAME SECONDS COMMAND...: counts the lines "ok", "not ok" and "skip" (cmocka: "# SKIP") of what it prints. A
+# command that fails or is cut off without saying so is one failure; one that says nothing, too.
+suite() {
+	name=$1
+	seconds=$2
+	shift 2
+	case $name in
+	*"$only"*) ;;
+	*) return ;;
+	esac
+	began=$(date +%s)
+	timeout -k 10 "$seconds" "$@" >"$scratch/out" 2>&1 </dev/null
+	status=$?
+	tr -d '\000' <"$scratch/out" | awk -v status=$status -v seconds="$seconds" -v name="$name" \
+		-v took=$(($(date +%s) - began)) -v counts="$scratch/counts" '
+		/^(not )?ok .*# SKIP/ { skip++; shown = 1; print "  " $0; next }
+		/^skip / { skip++; shown = 1; print "  " $0; next }
+		/^ok / { good++; shown = 0; next }
+		/^not ok / { bad++; shown = 1; print "  " $0; next }
+		shown && /^[# ]/ { print "  " $0; next }
+		{ shown = 0; tail[NR % 20] = $0 }
+		END {
+			if (status && !bad || !status && !good && !skip) {
+				bad++
+				why = status == 124 || status == 137 ? "cut off after " seconds " seconds" : "status " status
+				print "  not ok " name ": " why
+				for (i = NR + 1; i <= NR + 20; i++)
+					if (tail[i % 20] != "")
+						print "  # " tail[i % 20]
+			}
+			printf "%s: %d passed, %d failed, %d skipped (%d s)\n", name, good, bad, skip, took
+			print good + 0, bad + 0, skip + 0 >counts
+		}'
+	read -r good bad skip <"$scratch/counts"
+	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+# step NAME SECONDS COMMAND...: one test, which is whether the command succeeds.
+step() {
+	label=$1
+	limit=$2
+	shift 2
+	suite "$label" "$limit" sh -c '"$@" && echo "ok $0"' "$label" "$@"
+}
+
+finish() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+	exit
+}
+
+configure() {
+	dir=$1
+	shift
+	if [ -f "$dir/build.ninja" ]; then
+		timeout 60 meson setup --reconfigure "$dir" "$@"
+	else
+		timeout 120 meson setup "$dir" "$@"
+	fi
+}
+if ! { configure "$build" && timeout 600 meson compile -C "$build"; } >"$scratch/log" 2>&1; then
+	tail -n 40 "$scratch/log"
+	echo "not ok build"
+	failed=1
+	finish
+fi
+build=$(cd "$build" && pwd)
+
+# everything USER PREFIX...: the suites that run for each user. Files are read from a copy that anyone can read.
+everything() {
+	user=$1
+	shift
+	for t in "$copy"/test_*; do
+		suite "unit ${t##*/}, $user" 300 "$@" "$t"
+	done
+	for t in live_lane live_guest; do
+		[ ! -x "$copy/$t" ] || suite "$t, $user" 120 "$@" "$copy/$t"
+	done
+	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
+	suite "live_run, $user" 400 "$@" sh "$copy/live_run.sh" "$copy/airlock" "$copy"
+	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
+	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
+	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker
+	for kind in one static; do
+		suite "hostile under airlock run, $kind, $user" 600 \
+			"$@" "$copy/hostile" run "$copy/airlock" "$copy/hostile_$kind" "run-$kind"
+	done
+}
+
+copy=$scratch/copy
+mkdir "$copy"
+find "$build" "$build/tests" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$copy/" \;
+cp tests/*.sh "$copy/"
+chmod -R a+rX "$copy"
+
+suite "api" 200 sh tests/api.sh "$build"
+step "clang-format" 120 sh -c 'find . -path "./build*" -prune -o -name "*.[ch]" -print | xargs clang-format --dry-run -Werror'
+step "manual" 60 mandoc -T lint -W warning docs/airlock.1 docs/airlock.3
+for t in "$copy"/fuzz_*; do
+	name=${t##*/fuzz_}
+	[ ! -d "tests/corpus/$name" ] || step "fuzz $name" 200 "$t" -n 200 "tests/corpus/$name"
+done
+step "examples" 300 env BUILD="$build" sh examples/run.sh
+if [ "$(id -u)" = 0 ]; then
+	everything root env TMPDIR=/tmp
+	everything user setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR=/tmp
+else
+	echo "  skip all suites as root: this is not root"
+	skipped=$((skipped + 1))
+	everything user env TMPDIR=/tmp
+fi
+
+# sanitized KIND FLAGS: the unit tests and the fuzz targets' corpora again, in a build of their own.
+sanitized() {
+	kind=$1
+	case "sanitizer $kind" in
+	*"$only"*) ;;
+	*) return ;;
+	esac
+	if ! { configure "$scratch/$kind" -Db_sanitize="$2" -Db_lundef=false -Dbuildtype=debugoptimized -Dwerror=false &&
+		timeout 600 meson compile -C "$scratch/$kind" unit; } >"$scratch/log" 2>&1; then
+		tail -n 30 "$scratch/log"
+		suite "sanitizer $kind, build" 10 false
+		return
+	fi
+	for t in "$scratch/$kind/tests"/test_*; do
+		[ ! -f "$t" ] || suite "sanitizer $kind, ${t##*/}" 300 "$t"
+	done
+	[ "$kind" = address ] || return
+	for t in "$scratch/$kind/tests"/fuzz_*; do
+		name=${t##*/fuzz_}
+		[ ! -f "$t" ] || [ ! -d "tests/corpus/$name" ] ||
+			step "sanitizer $kind, fuzz $name" 300 "$t" -n 50 "tests/corpus/$name"
+	done
+}
+export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+sanitized address address,undefined
+sanitized thread thread
+cd "$root" && finish

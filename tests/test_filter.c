@@ -1,0 +1,835 @@
+/* SPDX-License-Identifier: ISC */
+/* Every generated filter over every call number and the edges of every condition, in a model of BPF; a table of verdicts
+ * written by hand; and one filter on the running kernel. */
+#include "policy/filter.h"
+#include "policy/promises.h"
+#include "tests/bpf_sim.h"
+
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define ALLOWED SECCOMP_RET_ALLOW
+#define NOTIFIED SECCOMP_RET_USER_NOTIF
+#define KILLED SECCOMP_RET_KILL_PROCESS
+#define UNHEARD (SECCOMP_RET_ERRNO | ENOSYS)
+#define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
+#define EVERY ((UINT64_C(1) << PROMISE_COUNT) - 1)
+#define EMPTY_STRING 0x7f0012345678u
+
+#ifdef __x86_64__
+#define NATIVE AUDIT_ARCH_X86_64
+#define FOREIGN AUDIT_ARCH_AARCH64
+#else
+#define NATIVE AUDIT_ARCH_AARCH64
+#define FOREIGN AUDIT_ARCH_X86_64
+#endif
+
+struct filter {
+	struct filter_spec spec;
+	struct sock_filter *code;
+	size_t len;
+};
+
+static uint32_t ask(const struct filter *f, uint32_t arch, int nr, const uint64_t args[6])
+{
+	struct seccomp_data d = {.nr = nr, .arch = arch};
+	uint32_t verdict = 0;
+	memcpy(d.args, args, sizeof(d.args));
+	if (bpf_sim(f->code, f->len, &d, &verdict, NULL) < 0)
+		fail_msg("the filter is not a program that the kernel would take");
+	return verdict;
+}
+
+static struct filter make(struct filter_spec spec)
+{
+	struct filter f = {.spec = spec};
+	int r = filter_compile(&spec, &f.code, &f.len);
+	if (r < 0)
+		fail_msg("cannot compile: %s", strerror(-r));
+	return f;
+}
+
+static uint64_t set_of(const char *words)
+{
+	uint64_t set;
+	if (promises_parse(words, &set, NULL) < 0)
+		fail_msg("bad words %s", words);
+	return set;
+}
+
+/* The ways in which a filter is wanted. */
+static const struct filter_spec modes[] = {
+	{.base = true},
+	{.base = true, .own_pids = true, .names_direct = true, .empty_path_direct = true},
+	{.base = true, .own_pids = true, .empty_path_direct = true, .loading = true, .count_tasks = true},
+	{.base = true, .empty_string = EMPTY_STRING},
+	{.base = true, .kill = true},
+	{.base = true, .kill = true, .loading = true, .own_pids = true, .empty_string = EMPTY_STRING},
+	{.base = false},
+	{.base = false, .loading = true},
+};
+#define MODES (sizeof(modes) / sizeof(modes[0]))
+
+/* What a filter should say, from the table alone: no trees, no libseccomp. */
+static uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
+{
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	uint64_t promises = s->promises;
+	bool known = false, named = false, allow = false, kill = false;
+	if (nr == AIRLOCK_SYSCALL)
+		return s->base ? NOTIFIED : ALLOWED;
+	if (s->loading && !s->base)
+		promises |= PROMISE_BIT(exec) | PROMISE_BIT(prot_exec);
+	for (size_t i = 0; i < count; i++) {
+		const struct promise_row *r = &rows[i];
+		if (r->number != nr || r->kind == ROW_ABSENT)
+			continue;
+		known = true;
+		if (r->kind == ROW_REFUSE || (r->need & promises) != r->need)
+			continue;
+		bool matches = promise_row_matches(r, args);
+		named = named || s->base || r->kind != ROW_KILL;
+		if (r->kind == ROW_KILL)
+			kill = kill || (s->base && matches);
+		else if (r->kind == ROW_ALLOW || !s->base)
+			allow = allow || matches;
+		else if (r->kind == ROW_OWN)
+			allow = allow || (s->own_pids && matches);
+		else if (r->kind == ROW_TASK)
+			allow = allow || (!s->count_tasks && matches);
+		else if (r->kind == ROW_NAMED)
+			allow = allow || (s->names_direct && matches);
+	}
+	if (!known)
+		return UNHEARD;
+	if (s->base && (nr == SYS_newfstatat || nr == SYS_statx) && (promises & PROMISE_BIT(stdio)) &&
+		(uint32_t)args[nr == SYS_newfstatat ? 3 : 2] == AT_EMPTY_PATH && (int32_t)args[0] >= 0 &&
+		(s->empty_path_direct || (s->empty_string && args[1] == s->empty_string)))
+		return ALLOWED;
+	if (s->loading && (nr == SYS_execve || nr == SYS_execveat))
+		named = true;
+	if (kill || (s->base && s->kill && !named))
+		return KILLED;
+	return allow ? ALLOWED : s->base ? NOTIFIED : FORBIDDEN;
+}
+
+/* ---- arguments at the edges of the table's conditions ---- */
+
+#define VALUES_MAX 1200
+struct vectors {
+	int nr;
+	uint64_t (*args)[6];
+	size_t count;
+	bool wide[6]; /* a pointer: its high word means something */
+};
+static struct vectors all_vectors[512];
+static size_t vector_sets;
+
+static void add_value(uint64_t *out, size_t *n, uint64_t value)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (out[i] == value)
+			return;
+	if (*n < VALUES_MAX)
+		out[(*n)++] = value;
+}
+
+static void edges_of(const struct promise_row *row, unsigned arg, uint64_t *out, size_t *n)
+{
+	for (size_t k = 0; k < ROW_CONDITIONS; k++) {
+		const struct condition *c = &row->conditions[k];
+		const uint64_t v[] = {c->value, c->value + 1, c->value - 1u, c->value | UINT64_C(1) << 32,
+			c->value ^ c->mask, c->value | ~c->mask, c->value ^ 0x40, c->value ^ 0x80000000};
+		for (size_t j = 0; c->kind == CONDITION_MASK && c->arg == arg && j < sizeof(v) / sizeof(v[0]); j++)
+			add_value(out, n, v[j]);
+	}
+}
+
+static size_t values_for(int nr, unsigned arg, uint64_t *out)
+{
+	size_t count, n = 0;
+	const struct promise_row *rows = promise_rows(&count);
+	const uint64_t common[] = {0, 1, UINT64_MAX, 0xffffffff, UINT64_C(1) << 32, 0x80000000, AT_FDCWD, 0x1000,
+		0x1001, 0x1800, EMPTY_STRING, EMPTY_STRING & 0xffffffff};
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+		add_value(out, &n, common[i]);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].number == nr)
+			edges_of(&rows[i], arg, out, &n);
+	return n;
+}
+
+static void add_vector(struct vectors *v, const uint64_t args[6])
+{
+	if ((v->count & (v->count + 1)) == 0 || !v->args) {
+		v->args = realloc(v->args, (2 * v->count + 2) * sizeof(*v->args));
+		assert_non_null(v->args);
+	}
+	memcpy(v->args[v->count++], args, sizeof(*v->args));
+}
+
+/* Each row's own arguments, with one argument at a time at every edge. */
+static void vectors_for(struct vectors *v, int nr)
+{
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	uint64_t values[VALUES_MAX];
+	unsigned seen = 0;
+	v->nr = nr;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t args[6] = {0};
+		bool conditions = false;
+		if (rows[i].number != nr)
+			continue;
+		for (size_t k = 0; k < ROW_CONDITIONS; k++) {
+			const struct condition *c = &rows[i].conditions[k];
+			if (c->kind == CONDITION_MASK)
+				args[c->arg] |= c->value;
+			else if (c->kind == CONDITION_POINTER)
+				args[c->arg] = EMPTY_STRING;
+			if (c->kind == CONDITION_NULL || c->kind == CONDITION_POINTER)
+				v->wide[c->arg] = true;
+			conditions = conditions || c->kind != CONDITION_NONE;
+		}
+		add_vector(v, args);
+		for (unsigned arg = 0; arg < (conditions || v->count == 1 ? 6 : 0); arg++) {
+			uint64_t vary[6];
+			memcpy(vary, args, sizeof(vary));
+			size_t n = 0; /* the first rows meet every edge of the call's, the others their own */
+			if (seen < 3)
+				n = values_for(nr, arg, values);
+			else
+				edges_of(&rows[i], arg, values, &n);
+			for (size_t k = 0; k < n; k++) {
+				vary[arg] = values[k];
+				add_vector(v, vary);
+			}
+		}
+		seen++;
+	}
+	if (v->count == 0)
+		add_vector(v, (const uint64_t[6]){0});
+	if (nr == SYS_newfstatat || nr == SYS_statx) {
+		v->wide[1] = true;
+		for (uint64_t fd = 0; fd < 4; fd++) {
+			unsigned flags = nr == SYS_statx ? 2 : 3;
+			uint64_t args[6] = {fd == 3 ? (uint64_t)AT_FDCWD : fd, EMPTY_STRING};
+			args[flags] = AT_EMPTY_PATH;
+			add_vector(v, args);
+			args[flags] |= 0x100;
+			add_vector(v, args);
+		}
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	for (int nr = 0; nr < 480; nr++)
+		vectors_for(&all_vectors[vector_sets++], nr);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < vector_sets; i++)
+		free(all_vectors[i].args);
+	return 0;
+}
+
+static void complain(const struct filter_spec *s, int nr, const uint64_t *args, uint32_t got, uint32_t want)
+{
+	char words[512];
+	fail_msg("[%s] base %d kill %d own %d loading %d: %s(%llx, %llx, %llx, %llx): %x, not %x",
+		promises_format(s->promises, words, sizeof(words)), s->base, s->kill, s->own_pids, s->loading,
+		syscall_name(nr) ? syscall_name(nr) : "?", (unsigned long long)args[0], (unsigned long long)args[1],
+		(unsigned long long)args[2], (unsigned long long)args[3], got, want);
+}
+
+/* What holds for every filter. */
+static void check_frame(const struct filter *f)
+{
+	const uint64_t none[6] = {0},
+		       ones[6] = {~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0)};
+	static const uint32_t foreign[] = {AUDIT_ARCH_I386, FOREIGN, AUDIT_ARCH_ARM, AUDIT_ARCH_RISCV64, 0, 0xffffffff};
+	for (int nr = -2; nr < 600; nr++)
+		for (size_t a = 0; a < sizeof(foreign) / sizeof(foreign[0]); a++)
+			assert_int_equal(ask(f, foreign[a], nr, none), KILLED);
+	assert_int_equal(ask(f, FOREIGN, AIRLOCK_SYSCALL, none), KILLED);
+#ifdef __x86_64__
+	for (int nr = 0; nr < 1200; nr++)
+		assert_int_equal(ask(f, NATIVE, nr | 0x40000000, none), KILLED);
+	assert_int_equal(ask(f, NATIVE, -2, none), KILLED);
+#endif
+	assert_int_equal(ask(f, NATIVE, -1, none), UNHEARD);
+	for (int nr = 0; nr <= 1100; nr++) {
+		if (!syscall_name(nr)) {
+			assert_int_equal(ask(f, NATIVE, nr, none), UNHEARD);
+			assert_int_equal(ask(f, NATIVE, nr, ones), UNHEARD);
+		}
+	}
+	static const int unheard[] = {SYS_clone3, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+		SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_mount_setattr, 457, 458, 467, 470, 471, 512, 1023, 1024,
+		AIRLOCK_SYSCALL - 1, AIRLOCK_SYSCALL + 1, 0x3fffffff};
+	for (size_t i = 0; i < sizeof(unheard) / sizeof(unheard[0]); i++)
+		assert_int_equal(ask(f, NATIVE, unheard[i], ones), UNHEARD);
+	assert_int_equal(ask(f, NATIVE, AIRLOCK_SYSCALL, ones), f->spec.base ? NOTIFIED : ALLOWED);
+	assert_int_equal(ask(f, NATIVE, SYS_exit_group, ones), ALLOWED);
+	assert_int_equal(ask(f, NATIVE, SYS_close, ones), ALLOWED);
+	assert_true(f->len < 1300);
+}
+
+static void check_against_table(const struct filter *f)
+{
+	for (size_t i = 0; i < vector_sets; i++) {
+		const struct vectors *v = &all_vectors[i];
+		for (size_t k = 0; k < v->count; k++) {
+			uint32_t want = expected(&f->spec, v->nr, v->args[k]), got = ask(f, NATIVE, v->nr, v->args[k]);
+			if (got != want)
+				complain(&f->spec, v->nr, v->args[k], got, want);
+			/* The kernel drops the high half of an int: it must not change the verdict. */
+			uint64_t garbage[6];
+			for (unsigned arg = 0; arg < 6; arg++)
+				garbage[arg] = v->wide[arg] ? v->args[k][arg]
+							    : v->args[k][arg] ^ UINT64_C(0xdead00ff) << 32;
+			got = ask(f, NATIVE, v->nr, garbage);
+			if (got != want)
+				complain(&f->spec, v->nr, garbage, got, want);
+		}
+	}
+}
+
+static uint64_t random_set(uint64_t *seed)
+{
+	uint64_t set = EVERY;
+	for (int i = 0; i < 2; i++) {
+		*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		set &= *seed >> 20;
+	}
+	return set;
+}
+
+static void test_filters_say_what_the_table_says(void **state)
+{
+	(void)state;
+	uint64_t seed = 7, sets[2 * PROMISE_COUNT + 12];
+	size_t count = 0;
+	sets[count++] = 0;
+	sets[count++] = EVERY;
+	sets[count++] = set_of("stdio rpath wpath cpath inet unix dns proc exec tty");
+	for (unsigned i = 0; i < PROMISE_COUNT; i++) {
+		sets[count++] = UINT64_C(1) << i;
+		sets[count++] = UINT64_C(1) << i | PROMISE_BIT(stdio);
+	}
+	while (count < sizeof(sets) / sizeof(sets[0]))
+		sets[count++] = random_set(&seed);
+	for (size_t m = 0; m < MODES; m++) {
+		for (size_t i = 0; i < count; i++) {
+			/* Every mode with a quarter of the sets; each set in some modes. */
+			if (i > 3 && (i + m) % 4)
+				continue;
+			struct filter_spec spec = modes[m];
+			spec.promises = sets[i];
+			struct filter f = make(spec);
+			check_frame(&f);
+			check_against_table(&f);
+			free(f.code);
+		}
+	}
+}
+
+static void test_a_wider_promise_allows_no_less(void **state)
+{
+	(void)state;
+	uint64_t seed = 99;
+	for (unsigned i = 0; i < 16; i++) {
+		struct filter_spec spec = modes[i % MODES];
+		spec.promises = random_set(&seed);
+		struct filter narrow = make(spec);
+		spec.promises |= random_set(&seed) | UINT64_C(1) << (i * 2 % PROMISE_COUNT);
+		struct filter wide = make(spec);
+		for (size_t s = 0; s < vector_sets; s++) {
+			const struct vectors *v = &all_vectors[s];
+			for (size_t k = 0; k < v->count; k++)
+				if (ask(&narrow, NATIVE, v->nr, v->args[k]) == ALLOWED &&
+					ask(&wide, NATIVE, v->nr, v->args[k]) != ALLOWED)
+					complain(&wide.spec, v->nr, v->args[k], 0, ALLOWED);
+		}
+		free(narrow.code);
+		free(wide.code);
+	}
+}
+
+/* Never past the broker, whatever was promised, whatever the flags. */
+static void test_no_path_and_no_way_out_is_ever_allowed(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"open", "openat", "openat2", "creat", "stat", "lstat", "access",
+		"faccessat", "faccessat2", "readlink", "readlinkat", "chdir", "fchdir", "chroot", "rename", "renameat",
+		"renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat",
+		"rmdir", "mknod", "mknodat", "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "utime",
+		"utimes", "futimesat", "utimensat", "truncate", "statfs", "getxattr", "lgetxattr", "setxattr",
+		"lsetxattr", "listxattr", "llistxattr", "removexattr", "lremovexattr", "getxattrat", "setxattrat",
+		"listxattrat", "removexattrat", "file_getattr", "file_setattr", "inotify_add_watch", "execve",
+		"execveat", "connect", "bind", "name_to_handle_at", "open_by_handle_at", "mount", "umount2",
+		"pivot_root", "swapon", "acct", "quotactl", "mq_open", "shmget", "fanotify_mark", "newfstatat", "statx",
+		"getcwd", "umask"};
+	static const char *const out[] = {"ptrace", "process_vm_readv", "process_vm_writev", "unshare", "setns"};
+	static const char *const never[] = {"pidfd_getfd", "userfaultfd", "bpf", "perf_event_open", "keyctl",
+		"init_module", "kexec_load", "iopl", "modify_ldt", "io_setup", "kcmp", "memfd_secret", "chroot",
+		"add_key", "syslog"};
+	for (size_t m = 0; m < MODES; m++) {
+		struct filter_spec spec = modes[m];
+		spec.promises = EVERY;
+		if (!spec.base)
+			continue;
+		struct filter f = make(spec);
+		for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+			int nr = syscall_number(paths[i]);
+			if (nr < 0)
+				continue;
+			for (int bit = -1; bit < 32; bit++) {
+				uint64_t flags = bit < 0 ? 0 : UINT64_C(1) << bit;
+				bool fstat_like = (nr == SYS_newfstatat || nr == SYS_statx) && flags == AT_EMPTY_PATH &&
+						  spec.empty_path_direct;
+				/* 0x100000000: a pointer whose low half is zero is not NULL */
+				const uint64_t args[6] = {5, 0x100000000, flags, flags, flags, flags};
+				assert_true(ask(&f, NATIVE, nr, args) != ALLOWED || fstat_like);
+				const uint64_t cwd[6] = {(uint64_t)AT_FDCWD, 0x100000000, flags, flags, flags, flags};
+				assert_int_not_equal(ask(&f, NATIVE, nr, cwd), ALLOWED);
+				const uint64_t cwd32[6] = {(uint32_t)AT_FDCWD, 0, flags, flags, flags, flags};
+				assert_int_not_equal(ask(&f, NATIVE, nr, cwd32), ALLOWED);
+			}
+		}
+		for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
+			assert_int_equal(ask(&f, NATIVE, syscall_number(out[i]), (const uint64_t[6]){0}), KILLED);
+		for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+			if (syscall_number(never[i]) >= 0)
+				assert_int_equal(ask(&f, NATIVE, syscall_number(never[i]), (const uint64_t[6]){0}),
+					spec.kill ? KILLED : NOTIFIED);
+		free(f.code);
+	}
+	for (unsigned i = 0; i < PROMISE_COUNT; i++) {
+		struct filter_spec spec = {.promises = UINT64_C(1) << i, .base = true, .names_direct = true};
+		struct filter f = make(spec);
+		bool sockets = i == PROMISE_inet || i == PROMISE_unix || i == PROMISE_dns;
+		for (uint64_t family = 0; family < 48; family++)
+			for (uint64_t type = 0; type < 16; type++)
+				for (uint64_t protocol = 0; protocol < 64; protocol++)
+					if (ask(&f, NATIVE, SYS_socket, (const uint64_t[6]){family, type, protocol}) ==
+						ALLOWED)
+						assert_true(sockets && (family == 1 || family == 2 || family == 10) &&
+							    type != 3);
+		free(f.code);
+	}
+}
+
+/* ---- by hand ---- */
+
+enum { BASE, OWN, LOADING, STRING, KILL_MODE, KILL_LOADING, NARROW, NARROW_LOADING }; /* of modes[] */
+
+static const struct {
+	const char *promises;
+	int mode;
+	int nr;
+	uint64_t args[6];
+	uint32_t verdict;
+} verdicts[] = {
+	{"", BASE, SYS_exit, {0}, ALLOWED},
+	{"", BASE, SYS_futex, {0}, ALLOWED},
+	{"", BASE, SYS_read, {0}, NOTIFIED},
+	{"", BASE, SYS_getpid, {0}, ALLOWED},
+	{"", BASE, SYS_rt_sigaction, {6, 1}, ALLOWED},
+	{"", BASE, SYS_rt_sigaction, {11, 1}, NOTIFIED},
+	{"", BASE, SYS_tgkill, {1, 1, 6}, NOTIFIED},
+	{"", OWN, SYS_tgkill, {1, 1, 6}, ALLOWED},
+	{"", OWN, SYS_tgkill, {1, 1, 9}, NOTIFIED},
+	{"", BASE, SYS_seccomp, {1, 1, 0x1000}, ALLOWED},
+	{"", BASE, SYS_seccomp, {1, 0x13, 0x1000}, ALLOWED},
+	{"", BASE, SYS_seccomp, {1, 4, 0x1000}, NOTIFIED},
+	{"", BASE, SYS_seccomp, {1, 8, 0x1000}, KILLED},
+	{"", BASE, SYS_seccomp, {1, 8 | 1, 0x100000000}, KILLED},
+	{"", BASE, SYS_seccomp, {1, 8, 0}, ALLOWED}, /* a probe, and fails */
+	{"", BASE, SYS_seccomp, {0, 0, 0}, NOTIFIED},
+	{"", KILL_MODE, SYS_read, {0}, KILLED},
+	{"", KILL_MODE, SYS_openat, {0}, KILLED},
+	{"", NARROW, SYS_read, {0}, FORBIDDEN},
+	{"", NARROW, SYS_close, {0}, ALLOWED},
+	{"stdio", BASE, SYS_read, {0}, ALLOWED},
+	{"stdio", BASE, SYS_openat, {AT_FDCWD, 1, 0}, NOTIFIED},
+	{"stdio", KILL_MODE, SYS_openat, {AT_FDCWD, 1, 0}, NOTIFIED},
+	{"stdio", KILL_MODE, SYS_unlinkat, {0}, KILLED},
+	{"stdio", KILL_MODE, SYS_mount, {0}, KILLED},
+	{"stdio", KILL_MODE, SYS_ioctl, {0, 0x5412}, NOTIFIED},
+	{"stdio", KILL_MODE, SYS_execve, {0}, KILLED},
+	{"stdio", KILL_LOADING, SYS_execveat, {0}, NOTIFIED},
+	{"stdio", BASE, SYS_mount, {0}, NOTIFIED},
+	{"stdio", BASE, SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, 0x22}, ALLOWED},
+	{"stdio", BASE, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, NOTIFIED},
+	{"stdio", BASE, SYS_mprotect, {0, 4096, PROT_READ | PROT_EXEC | UINT64_C(1) << 32}, NOTIFIED},
+	{"stdio", LOADING, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, NOTIFIED},
+	{"stdio", NARROW, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, FORBIDDEN},
+	{"stdio", NARROW_LOADING, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, ALLOWED},
+	{"stdio prot_exec", BASE, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, ALLOWED},
+	{"stdio prot_exec", LOADING, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, 0x22}, ALLOWED},
+	{"stdio", BASE, SYS_newfstatat, {1, 0x7fff0000, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", OWN, SYS_newfstatat, {1, 0x7fff0000, 0x7ffe0000, AT_EMPTY_PATH}, ALLOWED},
+	{"stdio", OWN, SYS_newfstatat, {AT_FDCWD, 0x7fff0000, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", OWN, SYS_newfstatat, {(uint32_t)AT_FDCWD, 0x7fff0000, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", OWN, SYS_newfstatat, {1, 0x7fff0000, 0x7ffe0000, 0}, NOTIFIED},
+	{"stdio", OWN, SYS_newfstatat, {1, 0x7fff0000, 0x7ffe0000, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW}, NOTIFIED},
+	{"stdio", OWN, SYS_statx, {1, 0x7fff0000, AT_EMPTY_PATH, 0xfff}, ALLOWED},
+	{"stdio", BASE, SYS_newfstatat, {1, 0, 0x7ffe0000, AT_EMPTY_PATH}, ALLOWED},
+	{"stdio", BASE, SYS_newfstatat, {1, UINT64_C(1) << 32, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", BASE, SYS_newfstatat, {1, 0, 0x7ffe0000, 0}, NOTIFIED},
+	{"stdio", BASE, SYS_newfstatat, {AT_FDCWD, 0, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", STRING, SYS_newfstatat, {1, EMPTY_STRING, 0x7ffe0000, AT_EMPTY_PATH}, ALLOWED},
+	{"stdio", STRING, SYS_newfstatat, {1, EMPTY_STRING + 1, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", STRING, SYS_newfstatat, {1, EMPTY_STRING ^ UINT64_C(1) << 40, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"rpath", STRING, SYS_newfstatat, {1, EMPTY_STRING, 0x7ffe0000, AT_EMPTY_PATH}, NOTIFIED},
+	{"stdio", BASE, SYS_fstat, {1}, ALLOWED},
+	{"stdio", BASE, SYS_fchdir, {1}, NOTIFIED},
+	{"stdio", BASE, SYS_umask, {022}, NOTIFIED},
+	{"stdio", BASE, SYS_getcwd, {0}, NOTIFIED},
+	{"stdio", NARROW, SYS_getcwd, {0}, FORBIDDEN},
+	{"stdio rpath", NARROW, SYS_getcwd, {0}, ALLOWED},
+	{"stdio", NARROW, SYS_fchdir, {0}, ALLOWED},
+	{"stdio", NARROW, SYS_openat, {0}, ALLOWED},
+	{"stdio", NARROW, SYS_unlinkat, {0}, FORBIDDEN},
+	{"stdio", NARROW, SYS_kill, {0}, ALLOWED},
+	{"stdio", NARROW, SYS_ptrace, {0}, FORBIDDEN},
+	{"stdio", BASE, SYS_kill, {0, 9}, NOTIFIED},
+	{"stdio proc", BASE, SYS_kill, {1, 9}, NOTIFIED},
+	{"stdio", OWN, SYS_kill, {1, 9}, ALLOWED},
+	{"stdio", OWN, SYS_tkill, {1, 9}, ALLOWED},
+	{"stdio", OWN, SYS_pidfd_open, {1}, NOTIFIED},
+	{"stdio proc", OWN, SYS_pidfd_open, {1}, ALLOWED},
+	{"stdio", BASE, SYS_rt_sigaction, {31, 1}, ALLOWED},
+	{"stdio", BASE, SYS_clone, {0x3d0f00}, ALLOWED},
+	{"stdio", BASE, SYS_clone, {0x7d0f00}, ALLOWED}, /* musl */
+	{"stdio", BASE, SYS_clone, {SIGCHLD}, NOTIFIED},
+	{"stdio", BASE, SYS_clone, {0x3d0f00 | CLONE_UNTRACED}, NOTIFIED},
+	{"stdio", BASE, SYS_clone, {0x3d0f00 | CLONE_NEWUSER}, KILLED},
+	{"stdio", LOADING, SYS_clone, {0x3d0f00}, NOTIFIED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID}, ALLOWED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_VM | CLONE_VFORK}, ALLOWED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_PARENT}, NOTIFIED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_PTRACE}, NOTIFIED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_NEWPID}, KILLED},
+	{"stdio proc", BASE, SYS_clone, {SIGCHLD | CLONE_NEWNS | UINT64_C(7) << 40}, KILLED},
+	{"stdio proc", LOADING, SYS_clone, {SIGCHLD}, NOTIFIED},
+	{"stdio", BASE, SYS_prlimit64, {0, 3, 0, 1}, ALLOWED},
+	{"stdio", BASE, SYS_prlimit64, {0, 3, 1, 1}, NOTIFIED},
+	{"stdio", BASE, SYS_prlimit64, {7, 3, 0, 1}, NOTIFIED},
+	{"stdio proc", BASE, SYS_prlimit64, {0, 3, 1, 0}, ALLOWED},
+	{"stdio proc id", BASE, SYS_prlimit64, {0, 10, 1, 0}, NOTIFIED},
+	{"stdio proc id", BASE, SYS_prlimit64, {0, 10 | UINT64_C(1) << 32, 1, 0}, NOTIFIED},
+	{"stdio proc id", BASE, SYS_setrlimit, {10, 1}, NOTIFIED},
+	{"stdio id", BASE, SYS_setrlimit, {7, 1}, ALLOWED},
+	{"stdio", BASE, SYS_setrlimit, {7, 1}, NOTIFIED},
+	{"stdio", BASE, SYS_ioctl, {1, TCGETS}, ALLOWED},
+	{"stdio", BASE, SYS_ioctl, {1, TCGETS | UINT64_C(1) << 32}, ALLOWED},
+	{"stdio tty proc", OWN, SYS_ioctl, {0, TIOCSTI}, NOTIFIED},
+	{"stdio tty proc", OWN, SYS_ioctl, {0, TIOCSTI | UINT64_C(1) << 32}, NOTIFIED},
+	{"stdio tty proc audio video", OWN, SYS_ioctl, {0, 0x541c}, NOTIFIED},
+	{"stdio audio", OWN, SYS_ioctl, {0, TIOCSTI}, NOTIFIED},
+	{"stdio audio", OWN, SYS_ioctl, {0, 0x40045431}, NOTIFIED}, /* TIOCSPTLCK */
+	{"stdio audio", OWN, SYS_ioctl, {0, 0x40045402}, ALLOWED}, /* a sound timer's */
+	{"stdio video", OWN, SYS_ioctl, {0, 0x5606}, NOTIFIED}, /* VT_ACTIVATE */
+	{"stdio video", OWN, SYS_ioctl, {0, 0x80685600}, ALLOWED}, /* VIDIOC_QUERYCAP */
+	{"stdio tty", BASE, SYS_ioctl, {0, TIOCSPGRP}, NOTIFIED},
+	{"stdio tty proc", BASE, SYS_ioctl, {0, TIOCSPGRP}, ALLOWED},
+	{"stdio", BASE, SYS_fcntl, {0, F_SETFL, O_NONBLOCK}, ALLOWED},
+	{"stdio", BASE, SYS_fcntl, {0, F_SETFL, O_NONBLOCK | O_ASYNC}, NOTIFIED},
+	{"stdio", BASE, SYS_fcntl, {0, F_SETLK}, NOTIFIED},
+	{"stdio flock", BASE, SYS_fcntl, {0, F_SETLK}, ALLOWED},
+	{"stdio proc", BASE, SYS_fcntl, {0, F_SETOWN, 1}, NOTIFIED},
+	{"stdio proc", OWN, SYS_fcntl, {0, F_SETOWN, 1}, ALLOWED},
+	{"stdio proc", OWN, SYS_fcntl, {0, F_SETSIG, 9}, NOTIFIED},
+	{"stdio", BASE, SYS_sendto, {0, 0, 0, 0, 0}, ALLOWED},
+	{"stdio", BASE, SYS_sendto, {0, 0, 0, 0, UINT64_C(1) << 32}, NOTIFIED},
+	{"stdio", BASE, SYS_sendto, {0, 0, 0, MSG_FASTOPEN, 0}, NOTIFIED},
+	{"stdio inet", BASE, SYS_sendto, {0, 0, 0, 0, 1}, NOTIFIED},
+	{"stdio inet", OWN, SYS_sendto, {0, 0, 0, 0, 1}, ALLOWED},
+	{"stdio inet", OWN, SYS_sendto, {0, 0, 0, MSG_FASTOPEN, 1}, NOTIFIED},
+	{"stdio", OWN, SYS_sendmsg, {0}, NOTIFIED},
+	{"stdio sendfd", BASE, SYS_sendmsg, {0}, NOTIFIED},
+	{"stdio sendfd", OWN, SYS_sendmsg, {0}, ALLOWED},
+	{"stdio", OWN, SYS_recvmsg, {0}, NOTIFIED},
+	{"stdio recvfd", BASE, SYS_recvmsg, {0}, ALLOWED},
+	{"stdio", BASE, SYS_socketpair, {1, 1, 0}, ALLOWED},
+	{"stdio", BASE, SYS_socketpair, {2, 1, 0}, NOTIFIED},
+	{"stdio inet", BASE, SYS_socket, {2, SOCK_STREAM | SOCK_CLOEXEC, 0}, ALLOWED},
+	{"stdio inet", BASE, SYS_socket, {2, SOCK_RAW, 0}, NOTIFIED},
+	{"stdio inet", BASE, SYS_socket, {2, SOCK_STREAM, 262}, NOTIFIED},
+	{"stdio inet", BASE, SYS_socket, {1, SOCK_STREAM, 0}, NOTIFIED},
+	{"stdio inet", BASE, SYS_socket, {16, SOCK_RAW, 0}, NOTIFIED},
+	{"stdio unix", BASE, SYS_socket, {1, SOCK_STREAM, 0}, ALLOWED},
+	{"stdio unix", BASE, SYS_connect, {0}, NOTIFIED},
+	{"stdio inet", BASE, SYS_setsockopt, {0, 6, 30}, NOTIFIED}, /* TCP_FASTOPEN_CONNECT */
+	{"stdio inet", BASE, SYS_setsockopt, {0, 1, 25}, NOTIFIED}, /* SO_BINDTODEVICE */
+	{"stdio inet", BASE, SYS_setsockopt, {0, 1, 2}, ALLOWED},
+	{"stdio", BASE, SYS_setsockopt, {0, 1, 2}, NOTIFIED},
+	{"stdio", BASE, SYS_memfd_create, {1, 1}, NOTIFIED},
+	{"stdio", BASE, SYS_memfd_create, {1, 9}, ALLOWED},
+	{"stdio", BASE, SYS_prctl, {PR_SET_NAME}, ALLOWED},
+	{"stdio", BASE, SYS_prctl, {PR_SET_DUMPABLE, 0}, NOTIFIED},
+	{"stdio", BASE, SYS_prctl, {PR_SET_SECCOMP, 2}, NOTIFIED},
+	{"stdio proc", BASE, SYS_prctl, {PR_SET_PTRACER, 1}, NOTIFIED},
+	{"stdio", BASE, SYS_sched_setaffinity, {0}, ALLOWED},
+	{"stdio", BASE, SYS_sched_setaffinity, {1}, NOTIFIED},
+	{"stdio proc", BASE, SYS_setpriority, {0, 0, 5}, ALLOWED},
+	{"stdio proc", BASE, SYS_setpriority, {1, 0, 5}, NOTIFIED},
+	{"stdio", BASE, SYS_execve, {0}, NOTIFIED},
+	{"stdio exec", BASE, SYS_execve, {0}, NOTIFIED},
+	{"stdio exec", NARROW, SYS_execve, {0}, ALLOWED},
+	{"stdio", NARROW, SYS_execve, {0}, FORBIDDEN},
+	{"stdio fattr", BASE, SYS_fchmod, {0, 0644}, ALLOWED},
+	{"stdio fattr", BASE, SYS_fchmod, {0, 04644}, NOTIFIED},
+	{"stdio", BASE, SYS_userfaultfd, {0}, NOTIFIED},
+	{"stdio", BASE, SYS_clone3, {0}, UNHEARD},
+	{"stdio", NARROW, SYS_clone3, {0}, UNHEARD},
+	{"stdio", KILL_MODE, SYS_clone3, {0}, UNHEARD},
+	{"stdio", BASE, SYS_landlock_create_ruleset, {0}, UNHEARD},
+	{"stdio", BASE, SYS_openat2, {0}, NOTIFIED},
+	{"stdio", BASE, 462, {0}, ALLOWED}, /* mseal */
+	{"stdio", BASE, 452, {0}, NOTIFIED}, /* fchmodat2 */
+#ifdef __x86_64__
+	{"stdio", BASE, SYS_arch_prctl, {0x1002}, ALLOWED},
+	{"stdio", BASE, SYS_arch_prctl, {0x1012}, NOTIFIED}, /* ARCH_SET_CPUID */
+	{"stdio", BASE, SYS_fork, {0}, NOTIFIED},
+	{"stdio proc", BASE, SYS_fork, {0}, ALLOWED},
+	{"stdio proc", LOADING, SYS_vfork, {0}, NOTIFIED},
+#endif
+};
+
+static void test_verdicts_by_hand(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+		struct filter_spec spec = modes[verdicts[i].mode];
+		spec.promises = set_of(verdicts[i].promises);
+		struct filter f = make(spec);
+		uint32_t got = ask(&f, NATIVE, verdicts[i].nr, verdicts[i].args);
+		if (got != verdicts[i].verdict)
+			print_error("row %zu\n", i),
+				complain(&spec, verdicts[i].nr, verdicts[i].args, got, verdicts[i].verdict);
+		free(f.code);
+	}
+}
+
+/* The table on the other architecture: same calls, same verdicts, other numbers; no calls that it does not have. */
+static void test_the_other_architecture(void **state)
+{
+	(void)state;
+	static const char *const sets[] = {"", "stdio", "stdio rpath wpath cpath inet unix proc exec tty id"};
+	const uint64_t none[6] = {0};
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	for (size_t s = 0; s < 3; s++) {
+		struct filter f = {.spec = {.promises = set_of(sets[s]), .base = true, .own_pids = true}};
+		assert_int_equal(filter_compile_arch(&f.spec, FOREIGN, &f.code, &f.len), 0);
+		bool there[1200] = {false};
+		for (size_t i = 0; i < count; i++) {
+			int nr = seccomp_syscall_resolve_name_arch(FOREIGN, rows[i].name);
+			if (nr < 0)
+				nr = rows[i].number >= 424 ? rows[i].number : -1;
+			if (nr < 0)
+				continue;
+			there[nr] = there[nr] || rows[i].kind != ROW_ABSENT;
+			if (rows[i].number < 0 || rows[i].number >= 451)
+				continue;
+			for (size_t v = 0; v < all_vectors[rows[i].number].count; v++)
+				assert_int_equal(ask(&f, FOREIGN, nr, all_vectors[rows[i].number].args[v]),
+					expected(&f.spec, rows[i].number, all_vectors[rows[i].number].args[v]));
+		}
+		for (int nr = 0; nr < 1200; nr++) {
+			assert_int_equal(ask(&f, NATIVE, nr, none), KILLED);
+			if (!there[nr])
+				assert_int_equal(ask(&f, FOREIGN, nr, none), UNHEARD);
+		}
+		free(f.code);
+	}
+}
+
+static void test_a_list_allows_that_and_nothing_else(void **state)
+{
+	(void)state;
+	const int list[] = {SYS_read, SYS_write, SYS_read, SYS_openat2, SYS_exit_group, -1};
+	struct filter f = {.code = NULL};
+	assert_int_equal(filter_compile_list(list, &f.code, &f.len), 0);
+	for (int nr = 0; nr < 1100; nr++) {
+		bool listed = nr == SYS_read || nr == SYS_write || nr == SYS_openat2 || nr == SYS_exit_group;
+		assert_int_equal(ask(&f, NATIVE, nr, (const uint64_t[6]){0}), listed ? ALLOWED : FORBIDDEN);
+		assert_int_equal(ask(&f, FOREIGN, nr, (const uint64_t[6]){0}), KILLED);
+		assert_int_equal(ask(&f, AUDIT_ARCH_I386, nr, (const uint64_t[6]){0}), KILLED);
+	}
+	free(f.code);
+}
+
+static void test_sizes(void **state)
+{
+	(void)state;
+	static const char *const sets[] = {
+		"", "stdio", "stdio rpath", "stdio rpath wpath cpath proc exec", "stdio inet", "stdio tty"};
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		struct filter_spec spec = modes[1];
+		spec.promises = set_of(sets[i]);
+		struct filter f = make(spec);
+		unsigned steps = 0, worst = 0;
+		uint32_t verdict;
+		struct seccomp_data d = {.arch = NATIVE, .nr = SYS_read};
+		assert_int_equal(bpf_sim(f.code, f.len, &d, &verdict, &steps), 0);
+		for (int nr = 0; nr < 480; nr++) {
+			unsigned n;
+			d.nr = nr;
+			assert_int_equal(bpf_sim(f.code, f.len, &d, &verdict, &n), 0);
+			worst = n > worst ? n : worst;
+		}
+		print_message(
+			"[%s]: %zu instructions; read runs %u, the longest way %u\n", sets[i], f.len, steps, worst);
+		assert_true(i != 1 || f.len < 400);
+		free(f.code);
+	}
+}
+
+/* ---- on the kernel ---- */
+
+static void confine(const char *promises)
+{
+	struct filter_spec spec = {.promises = set_of(promises), .base = true, .own_pids = true};
+	struct filter f = make(spec);
+	struct sock_fprog program = {(unsigned short)f.len, f.code};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_seccomp, 1, 0, &program) < 0)
+		_exit(99);
+}
+
+static int live(int (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		confine("stdio");
+		_exit(body());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int live_work(void)
+{
+	int p[2];
+	char c = 'x';
+	struct timespec now;
+	if (pipe(p) < 0 || write(p[1], &c, 1) != 1 || read(p[0], &c, 1) != 1)
+		return 1;
+	char *volatile block = malloc(10 << 20);
+	if (!block)
+		return 2;
+	memset(block, 1, 10 << 20);
+	free(block);
+	if (clock_gettime(CLOCK_REALTIME, &now) < 0 || getppid() < 0)
+		return 3;
+	/* Nobody listens: ENOSYS instead of a notification. */
+	if (open("/etc/passwd", O_RDONLY) >= 0 || errno != ENOSYS)
+		return 4;
+	if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != ENOSYS)
+		return 5;
+	/* A process that is confined can narrow itself. */
+	struct filter_spec spec = {.promises = 0, .base = false};
+	struct sock_filter *code;
+	size_t len;
+	if (filter_compile(&spec, &code, &len) < 0)
+		return 6;
+	struct sock_fprog program = {(unsigned short)len, code};
+	if (syscall(SYS_seccomp, 1, 0, &program) < 0)
+		return 7;
+	if (syscall(SYS_getppid) >= 0 || errno != EPERM)
+		return 8;
+	return 42;
+}
+
+static int live_ptrace(void)
+{
+	return (int)syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static int live_listener(void)
+{
+	struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+	struct sock_fprog program = {1, &allow};
+	if (syscall(SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER, NULL) >= 0 || errno != EFAULT)
+		return 1;
+	return (int)syscall(SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}
+
+#ifdef __x86_64__
+static int live_i386(void)
+{
+	long r;
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20L) : "memory");
+	return 0;
+}
+
+static int live_x32(void)
+{
+	return syscall(0x40000000 | SYS_getpid) < 0;
+}
+#endif
+
+static void assert_killed(int status)
+{
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+
+static void test_live(void **state)
+{
+	(void)state;
+	int status = live(live_work);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	assert_killed(live(live_ptrace));
+	assert_killed(live(live_listener));
+#ifdef __x86_64__
+	assert_killed(live(live_x32));
+	assert_killed(live(live_i386));
+#endif
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_verdicts_by_hand),
+		cmocka_unit_test(test_filters_say_what_the_table_says),
+		cmocka_unit_test(test_a_wider_promise_allows_no_less),
+		cmocka_unit_test(test_no_path_and_no_way_out_is_ever_allowed),
+		cmocka_unit_test(test_the_other_architecture),
+		cmocka_unit_test(test_a_list_allows_that_and_nothing_else),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_live),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
