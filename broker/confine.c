@@ -6,14 +6,16 @@
  */
 #include "broker/broker.h"
 
-#include "policy/filter.h"
 #include "policy/promises.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -21,6 +23,17 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef __aarch64__
+#define ARCH_NATIVE AUDIT_ARCH_AARCH64
+#else
+#define ARCH_NATIVE AUDIT_ARCH_X86_64
+#endif
+/* Younger than libseccomp or its kernel headers; the same on both. */
+#undef __SNR_fchmodat2
+#define __SNR_fchmodat2 452
+#undef __SNR_mseal
+#define __SNR_mseal 462
 
 /* ---- capabilities ---- */
 
@@ -208,84 +221,75 @@ out:
 /* What the broker does itself, what starting a target needs, and what the loader of a worker's image calls before the
  * worker's own filter is there. Not in it, and never added below: mounting, bpf, perf_event_open, keys, io_uring,
  * modules, kexec, reboot, swap, quotas, userfaultfd, open_by_handle_at, unshare, clocks, System V objects. */
-static const char broker_calls[] =
-	"read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range dup dup2 dup3 fcntl ioctl "
-	"poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 timerfd_create "
-	"timerfd_settime "
-	"signalfd4 pipe2 pipe memfd_create ftruncate fsync "
-	"open openat openat2 creat stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat "
-	"statfs fstatfs getdents64 getcwd chdir fchdir umask mkdirat unlinkat renameat renameat2 linkat symlinkat "
-	"mknodat "
-	"truncate fchmod fchmodat fchmodat2 fchown fchownat utimensat "
-	"socketpair sendmsg recvmsg sendto recvfrom getsockopt setsockopt getsockname getpeername shutdown "
-	"mmap mprotect munmap mremap madvise brk mseal membarrier msync "
-	"clone fork vfork execve execveat exit exit_group wait4 waitid kill tgkill tkill "
-	"pidfd_open pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev ptrace "
-	"setns setsid setpgid getsid getpgid getpgrp prctl arch_prctl seccomp capget capset "
-	"landlock_create_ruleset landlock_add_rule landlock_restrict_self "
-	"getrlimit setrlimit prlimit64 getrusage times sysinfo uname getrandom "
-	"getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups "
-	"rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending rt_sigqueueinfo "
-	"sigaltstack "
-	"restart_syscall pause alarm setitimer timer_create timer_settime timer_delete "
-	"futex set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity sched_setaffinity "
-	"sched_getparam sched_getscheduler clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time "
-	"getcpu";
-static const char network_calls[] = "socket connect bind listen accept accept4 sendmmsg recvmmsg";
+#define CALL(name) __SNR_##name /* negative where this architecture has none */
+static const int broker_calls[] = {CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(pwrite64),
+	CALL(preadv), CALL(pwritev), CALL(lseek), CALL(close), CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3),
+	CALL(fcntl), CALL(ioctl), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(epoll_create1),
+	CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait), CALL(eventfd2), CALL(timerfd_create),
+	CALL(timerfd_settime), CALL(signalfd4), CALL(pipe2), CALL(pipe), CALL(memfd_create), CALL(ftruncate),
+	CALL(fsync), CALL(open), CALL(openat), CALL(openat2), CALL(creat), CALL(stat), CALL(lstat), CALL(fstat),
+	CALL(newfstatat), CALL(statx), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(readlink),
+	CALL(readlinkat), CALL(statfs), CALL(fstatfs), CALL(getdents64), CALL(getcwd), CALL(chdir), CALL(fchdir),
+	CALL(umask), CALL(mkdirat), CALL(unlinkat), CALL(renameat), CALL(renameat2), CALL(linkat), CALL(symlinkat),
+	CALL(mknodat), CALL(truncate), CALL(fchmod), CALL(fchmodat), CALL(fchmodat2), CALL(fchown), CALL(fchownat),
+	CALL(utimensat), CALL(socketpair), CALL(sendmsg), CALL(recvmsg), CALL(sendto), CALL(recvfrom), CALL(getsockopt),
+	CALL(setsockopt), CALL(getsockname), CALL(getpeername), CALL(shutdown), CALL(mmap), CALL(mprotect),
+	CALL(munmap), CALL(mremap), CALL(madvise), CALL(brk), CALL(mseal), CALL(membarrier), CALL(msync), CALL(clone),
+	CALL(fork), CALL(vfork), CALL(execve), CALL(execveat), CALL(exit), CALL(exit_group), CALL(wait4), CALL(waitid),
+	CALL(kill), CALL(tgkill), CALL(tkill), CALL(pidfd_open), CALL(pidfd_getfd), CALL(pidfd_send_signal),
+	CALL(process_vm_readv), CALL(process_vm_writev), CALL(ptrace), CALL(setns), CALL(setsid), CALL(setpgid),
+	CALL(getsid), CALL(getpgid), CALL(getpgrp), CALL(prctl), CALL(arch_prctl), CALL(seccomp), CALL(capget),
+	CALL(capset), CALL(landlock_create_ruleset), CALL(landlock_add_rule), CALL(landlock_restrict_self),
+	CALL(getrlimit), CALL(setrlimit), CALL(prlimit64), CALL(getrusage), CALL(times), CALL(sysinfo), CALL(uname),
+	CALL(getrandom), CALL(getpid), CALL(gettid), CALL(getppid), CALL(getuid), CALL(geteuid), CALL(getgid),
+	CALL(getegid), CALL(getresuid), CALL(getresgid), CALL(getgroups), CALL(rt_sigaction), CALL(rt_sigprocmask),
+	CALL(rt_sigreturn), CALL(rt_sigsuspend), CALL(rt_sigtimedwait), CALL(rt_sigpending), CALL(rt_sigqueueinfo),
+	CALL(sigaltstack), CALL(restart_syscall), CALL(pause), CALL(alarm), CALL(setitimer), CALL(timer_create),
+	CALL(timer_settime), CALL(timer_delete), CALL(futex), CALL(set_robust_list), CALL(get_robust_list),
+	CALL(set_tid_address), CALL(rseq), CALL(sched_yield), CALL(sched_getaffinity), CALL(sched_setaffinity),
+	CALL(sched_getparam), CALL(sched_getscheduler), CALL(clock_gettime), CALL(clock_getres), CALL(clock_nanosleep),
+	CALL(nanosleep), CALL(gettimeofday), CALL(time), CALL(getcpu)};
+static const int network_calls[] = {CALL(socket), CALL(connect), CALL(bind), CALL(listen), CALL(accept), CALL(accept4),
+	CALL(sendmmsg), CALL(recvmmsg)};
+#undef CALL
 
 #define NUMBERS 1024
 
-static void calls_add(bool allowed[NUMBERS], const char *names)
+static void calls_add(bool allowed[NUMBERS], const int *numbers, size_t count)
 {
-	char name[32];
-
-	while (*names) {
-		size_t len = strcspn(names, " ");
-
-		if (len > 0 && len < sizeof(name)) {
-			memcpy(name, names, len);
-			name[len] = 0;
-			int nr = syscall_number(name);
-			if (nr >= 0 && nr < NUMBERS)
-				allowed[nr] = true;
-		}
-		names += len + (names[len] == ' ');
-	}
+	for (size_t i = 0; i < count; i++)
+		if (numbers[i] >= 0 && numbers[i] < NUMBERS)
+			allowed[numbers[i]] = true;
 }
 
 /* Everything that a target may be allowed to do natively, and what the broker does for it. */
-static size_t calls_collect(const struct policy *p, int list[NUMBERS + 1])
+static void calls_collect(const struct policy *p, bool allowed[NUMBERS])
 {
-	static bool allowed[NUMBERS];
 	uint64_t promises = p->promises | (p->exec_given ? p->exec_promises : 0);
-	size_t rows, count = 0;
+	size_t rows;
 	const struct promise_row *row = promise_rows(&rows);
 
-	memset(allowed, 0, sizeof(allowed));
 	for (; rows > 0; rows--, row++)
 		if (row->kind != ROW_KILL && row->kind != ROW_REFUSE && row->kind != ROW_ABSENT &&
 			row->kind != ROW_LIBC && (row->need & ~promises) == 0 && row->number >= 0 &&
 			row->number < NUMBERS)
 			allowed[row->number] = true;
-	calls_add(allowed, broker_calls);
+	calls_add(allowed, broker_calls, sizeof(broker_calls) / sizeof(broker_calls[0]));
 	if (needs_network(p))
-		calls_add(allowed, network_calls);
-	for (int nr = 0; nr < NUMBERS; nr++)
-		if (allowed[nr])
-			list[count++] = nr;
-	list[count] = -1;
-	return count;
+		calls_add(allowed, network_calls, sizeof(network_calls) / sizeof(network_calls[0]));
 }
 
 /* Filters are inherited, and the most restrictive answer wins: an errno here would take a target's notification, and with
  * it the report of the refusal, away. RET_TRACE ranks just below a notification and, without a tracer that asked for
  * seccomp events, fails the call with ENOSYS. So that is what the broker gets for calls that it has no business with, and
  * nobody can become that tracer: ptrace with PTRACE_O_TRACESECCOMP is refused first, as is clone into any namespace but
- * a pid namespace (clone3 is not on the list). No arm of this prologue allows anything, so that it may come before the
- * check of the architecture. */
+ * a pid namespace (clone3 is not on the list). */
 #define NAMESPACES_DENIED (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWNET)
 /* clang-format off */
 static const struct sock_filter prologue[] = {
+	/* -3 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+	/* -2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH_NATIVE, 1, 0),
+	/* -1 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 6, 0),
 	/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 8),
@@ -297,38 +301,47 @@ static const struct sock_filter prologue[] = {
 	/* 8 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
 	/* 9 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES_DENIED, 0, 1),
 	/* 10 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	/* 11: the list */
+	/* 11 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 };
 /* clang-format on */
 
+#define CHANGES 240 /* a jump over half of them reaches 255 instructions, and each takes two */
+
+/* From `at` on, which numbers are allowed alternates with each change. A balanced tree of comparisons, so that the kernel,
+ * which tries a new filter on every number, is done in a third of the time that libseccomp's list of them takes, and so
+ * that building it takes microseconds: every cold start waits for it. Returns the instructions written. */
+static size_t tree(struct sock_filter *out, const unsigned *changes, size_t first, size_t last)
+{
+	if (first == last) {
+		*out = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, first % 2 ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE);
+		return 1;
+	}
+	size_t middle = first + (last - first) / 2;
+	size_t below = tree(out + 1, changes, first, middle);
+	*out = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, changes[middle], (unsigned char)below, 0);
+	return 1 + below + tree(out + 1 + below, changes, middle + 1, last);
+}
+
 static int filter_load(struct broker *b)
 {
-	static int list[NUMBERS + 1];
-	struct sock_filter *code = NULL, *whole;
-	size_t len;
+	struct sock_filter code[sizeof(prologue) / sizeof(prologue[0]) + 2 * CHANGES + 1];
 	const size_t before = sizeof(prologue) / sizeof(prologue[0]);
+	bool allowed[NUMBERS] = {false};
+	unsigned changes[CHANGES];
+	size_t count = 0;
 
-	calls_collect(&b->policy, list);
-	int r = filter_compile_list(list, &code, &len);
-	if (r < 0)
-		return r;
-	whole = malloc((before + len) * sizeof(*whole));
-	if (!whole || before + len > BPF_MAXINSNS) {
-		r = whole ? -E2BIG : -ENOMEM;
-		goto out;
+	calls_collect(&b->policy, allowed);
+	for (unsigned nr = 0; nr < NUMBERS; nr++) {
+		if (allowed[nr] == (count % 2 == 1))
+			continue;
+		if (count == CHANGES)
+			return -E2BIG;
+		changes[count++] = nr;
 	}
-	memcpy(whole, prologue, sizeof(prologue));
-	for (size_t i = 0; i < len; i++) {
-		whole[before + i] = code[i];
-		if (code[i].code == (BPF_RET | BPF_K) && code[i].k == (SECCOMP_RET_ERRNO | EPERM))
-			whole[before + i].k = SECCOMP_RET_TRACE;
-	}
-	struct sock_fprog program = {(unsigned short)(before + len), whole};
-	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
-out:
-	free(whole);
-	free(code);
-	return r;
+	memcpy(code, prologue, sizeof(prologue));
+	size_t len = before + tree(code + before, changes, 0, count);
+	struct sock_fprog program = {(unsigned short)len, code};
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
 
 int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock)

@@ -111,12 +111,22 @@ static struct answer enter(struct request *r, int fd)
 	return e < 0 ? answer_error(-e) : answer_value(0);
 }
 
+/* Whether the path is, by name, where the process stands: going there changes nothing, and getcwd() has told it. */
+static bool stands_there(const struct request *r)
+{
+	char path[PATH_MAX];
+	return r->state->cwd >= 0 && canonical_of(r->state, r->family->broker, r->state->cwd, path) == 0 &&
+	       strcmp(path, r->path[0]) == 0;
+}
+
 struct answer op_chdir(struct request *r)
 {
 	struct place p = {.base = -1};
 	int e = promised(r, PROMISE_BIT(rpath));
 	if (e < 0)
 		return answer_error(-e);
+	if (stands_there(r))
+		return answer_value(0);
 	int fd = resolve_open(r, 0, 0, PERM_R, O_PATH | O_DIRECTORY, 0, &p);
 	if (fd >= 0 && p.proc)
 		fd = -ENOENT;
@@ -144,9 +154,8 @@ struct answer op_getcwd(struct request *r)
 	if (!(policy_of(r)->promises & PROMISE_BIT(wpath)) && promised(r, missing) < 0)
 		return answer_error(EPERM);
 	int e = r->state->cwd < 0 ? -ENOENT : canonical_of(r->state, r->family->broker, r->state->cwd, path);
-	/* Where it stands is not told when it may not see it. */
-	if (e == 0 && judge(r, path, 0, NULL) < 0)
-		e = refuse(r, path, 0, -ENOENT);
+	/* Told even when the directory is hidden, as OpenBSD does: it can only be the one that the host started it in, and
+	 * find(1) gives up when it learns neither a descriptor nor a name of it. */
 	if (e < 0)
 		return answer_error(-e);
 	size_t len = strlen(path) + 1;

@@ -206,6 +206,8 @@ int main(int argc, char **argv)
 	answer = malloc(PICTURE_ANSWER_MAX);
 	if (r < 0 || answer == NULL) {
 		fprintf(stderr, "contain: %s: %s\n", argc > 1 ? argv[1] : "usage", strerror(-r));
+		free(answer);
+		airlock_policy_free(policy);
 		return 1;
 	}
 	airlock_policy_env(policy, prize.directory);

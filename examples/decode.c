@@ -211,7 +211,8 @@ ssize_t picture_decode(const void *in, size_t len, void *out, size_t cap, pictur
 		format = PICTURE_JPEG;
 		failed = jpeg_run(&job);
 	} else {
-		strcpy(job.answer->error, len == 0 ? "the file is empty" : "neither PNG nor JPEG");
+		snprintf(job.answer->error, sizeof(job.answer->error), "%s",
+			len == 0 ? "the file is empty" : "neither PNG nor JPEG");
 	}
 	if (failed) {
 		job.answer->format = PICTURE_NONE;

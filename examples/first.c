@@ -9,12 +9,12 @@ int main(int argc, char **argv)
 	struct airlock_policy *policy;
 	struct airlock_target *target;
 
-	airlock_init(argc, argv);                         /* first thing in main */
-	airlock_policy_new(&policy, "stdio");             /* compute, and use what is open */
+	airlock_init(argc, argv); /* first thing in main */
+	airlock_policy_new(&policy, "stdio"); /* compute, and use what is open */
 	airlock_start(&target, policy, NULL, NULL, NULL); /* a process that can do nothing else */
 	size_t size = fread(image, 1, sizeof(image), stdin);
 	ssize_t n = airlock_call(target, "decode", image, size, pixels, sizeof(pixels));
-	airlock_dispatch(target, 0);                      /* takes in what the broker reports */
+	airlock_dispatch(target, 0); /* takes in what the broker reports */
 	puts(n < 0 ? airlock_explain(target, line, sizeof(line)) : "decoded");
 	for (unsigned i = 0; airlock_refusal(target, i, line, sizeof(line)) == 0; i++)
 		printf("refused: %s\n", line);

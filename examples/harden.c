@@ -50,8 +50,11 @@ int main(int argc, char **argv)
 	}
 	fds = calloc((size_t)argc, sizeof(*fds));
 	answer = malloc(PICTURE_ANSWER_MAX);
-	if (fds == NULL || answer == NULL)
+	if (fds == NULL || answer == NULL) {
+		free(fds);
+		free(answer);
 		return 1;
+	}
 	for (int i = 1; i < argc; i++) {
 		fds[i] = open(argv[i], O_RDONLY | O_CLOEXEC);
 		if (fds[i] < 0) {

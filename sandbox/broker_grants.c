@@ -62,21 +62,27 @@ size_t interpreters_open(int *fds, const char **paths, size_t max)
 	return n;
 }
 
-static void extra_add(struct landlock_extra *x, const char *path, int fd, unsigned perms)
+/* Takes fd. */
+static void extra_fd(struct landlock_extra *x, int fd, unsigned perms)
 {
 	struct stat st;
-	if (fd < 0)
-		fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0 || x->count == LANDLOCK_EXTRA_MAX || fstat(fd, &st) < 0)
+	if (fd < 0 || x->count == LANDLOCK_EXTRA_MAX || fstat(fd, &st) < 0) {
+		if (fd >= 0)
+			close(fd);
 		return;
+	}
 	x->rules[x->count++] = (struct landlock_rule){fd, S_ISDIR(st.st_mode), perms};
 }
 
-void extra_fill(struct landlock_extra *x)
+static void extra_add(struct landlock_extra *x, const char *path, unsigned perms)
 {
-	/* The image itself and what it has loaded: a worker executes it again inside the broker's domain. The list is what
-	 * the loader mapped into this process, read from its own maps. */
-	extra_add(x, NULL, dup(me.image), PERM_R | PERM_X);
+	extra_fd(x, open(path, O_PATH | O_CLOEXEC), perms);
+}
+
+void extra_image(struct landlock_extra *x, int image)
+{
+	extra_fd(x, dup(image), PERM_R | PERM_X);
+	/* What the loader mapped into this process, which is the same image. */
 	FILE *maps = fopen("/proc/self/maps", "re");
 	char line[PATH_MAX + 128], last[PATH_MAX] = "";
 	while (maps && fgets(line, sizeof(line), maps)) {
@@ -87,22 +93,37 @@ void extra_fill(struct landlock_extra *x)
 		if (strcmp(path, last) == 0)
 			continue;
 		snprintf(last, sizeof(last), "%s", path);
-		extra_add(x, path, -1, PERM_R | PERM_X);
+		extra_add(x, path, PERM_R | PERM_X);
 	}
 	if (maps)
 		fclose(maps);
 	for (size_t i = 0; i < INTERPRETERS; i++)
-		extra_add(x, interpreters[i], -1, PERM_R | PERM_X);
-	extra_add(x, NULL, dup(me.fdinfo), PERM_R);
-	extra_add(x, "/etc/ld.so.cache", -1, PERM_R);
-	extra_add(x, "/etc/ld.so.preload", -1, PERM_R);
-	for (size_t i = 0; me.program >= 0 && i < LIBRARY_DIRECTORIES; i++)
-		extra_add(x, library_directories[i], -1, PERM_R | PERM_X);
-	if (me.program >= 0)
-		extra_add(x, NULL, dup(me.program), PERM_R | PERM_X);
+		extra_add(x, interpreters[i], PERM_R | PERM_X);
+	extra_add(x, "/etc/ld.so.cache", PERM_R);
+	extra_add(x, "/etc/ld.so.preload", PERM_R);
+	extra_add(x, "/dev/null", PERM_R | PERM_W);
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	extra_add(x, "/proc", -1, PERM_R); /* the runtime reads its own maps at start */
+	extra_add(x, "/proc", PERM_R); /* the runtime reads its own maps at start */
 #endif
+}
+
+void extra_program(struct landlock_extra *x, int program)
+{
+	for (size_t i = 0; i < LIBRARY_DIRECTORIES; i++)
+		extra_add(x, library_directories[i], PERM_R | PERM_X);
+	extra_fd(x, dup(program), PERM_R | PERM_X);
+}
+
+void extra_directory(struct landlock_extra *x, int fd)
+{
+	extra_fd(x, dup(fd), PERM_R);
+}
+
+void extra_close(struct landlock_extra *x)
+{
+	for (size_t i = 0; i < x->count; i++)
+		close(x->rules[i].fd);
+	x->count = 0;
 }
 
 /* ---- filters: one for each kind of target, compiled once ---- */

@@ -122,19 +122,26 @@ static bool single_threaded(void)
  * those nested in its own domain, and what confines us later nests. */
 static int broker_domain(const struct policy *p)
 {
-	struct broker b = {
-		.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .proc = -1, .log = -1, .in_place = true};
+	struct broker b = {.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.log = -1,
+		.in_place = true};
+	struct landlock_extra extra = {.count = 0};
 	int r = policy_copy(&b.policy, p);
 	if (r == 0)
 		r = broker_anchors_open(&b, false);
 	if (r == 0) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-		r = broker_landlock(&b, NULL, 0);
+		extra_image(&extra, image_fd());
+		r = broker_landlock(&b, extra.rules, extra.count);
+		extra_close(&extra);
 		broker_anchors_close(&b);
 	}
 	policy_clear(&b.policy);
 	if (b.root >= 0)
 		close(b.root);
+	if (b.proc >= 0)
+		close(b.proc);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/ioctl.h>
@@ -31,7 +32,7 @@
 #define CAPS_BROKER (CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SYS_RESOURCE) | CAP(SETPCAP))
 #define CAPS_FILES (CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(CHOWN) | CAP(FSETID))
 
-#define STACK 32768 /* of a helper */
+#define STACK 32768 /* of a helper; from the heap, for sanitizers watch what a frame leaves on our own stack */
 
 static int failed(char *error, size_t len, int r, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static int failed(char *error, size_t len, int r, const char *format, ...)
@@ -152,11 +153,13 @@ static int holder(void *arg)
  * once: when anything is refused, nothing has changed. */
 static int user_enter(const struct maps *m, char *error, size_t len)
 {
-	_Alignas(16) char stack[STACK];
+	char *stack = malloc(STACK);
 	int pipe_fds[2], pidfd = -1, r = 0;
 
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+	if (!stack || pipe2(pipe_fds, O_CLOEXEC) < 0) {
+		free(stack);
 		return failed(error, len, -errno, "no pipe: %s", strerror(errno));
+	}
 	/* The files in /proc of a process that is not dumpable belong to root. */
 	int dumpable = prctl(PR_GET_DUMPABLE);
 	if (dumpable != 1)
@@ -165,8 +168,7 @@ static int user_enter(const struct maps *m, char *error, size_t len)
 	sigset_t all, old;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	int pid = clone(
-		holder, stack + sizeof(stack), CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_PIDFD, pipe_fds, &pidfd);
+	int pid = clone(holder, stack + STACK, CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_PIDFD, pipe_fds, &pidfd);
 	if (pid < 0) {
 		r = missing(AIRLOCK_LAYER_USER, -errno, error, len);
 	} else if ((r = maps_write(m, pid)) < 0) {
@@ -183,6 +185,7 @@ static int user_enter(const struct maps *m, char *error, size_t len)
 		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	free(stack);
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, dumpable == 0 ? 0 : 1);
 	return r;
@@ -436,18 +439,21 @@ static void root_forget(struct nursery *n)
 
 static int nursery_bear(struct birth *b, char *error, size_t len)
 {
-	_Alignas(16) char stack[STACK];
+	char *stack = malloc(STACK);
 	sigset_t all, old;
 
+	if (!stack)
+		return failed(error, len, -ENOMEM, "no memory");
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	int pid = clone(nursery_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES, b);
+	int pid = clone(nursery_child, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES, b);
 	if (pid < 0)
 		b->error = -errno;
 	else
 		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	free(stack);
 	if (b->error == 0)
 		return 0;
 	if (b->failed == AIRLOCK_LAYER_ROOT && (b->tolerate & AIRLOCK_LAYER_ROOT)) {

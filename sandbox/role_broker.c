@@ -157,10 +157,12 @@ static void set_up(void)
 	}
 	prctl(PR_SET_DUMPABLE, 0);
 	struct landlock_extra extra = {.count = 0};
-	extra_fill(&extra);
+	extra_image(&extra, me.image);
+	extra_directory(&extra, me.fdinfo);
+	if (me.program >= 0)
+		extra_program(&extra, me.program);
 	r = broker_confine(&me.b, extra.rules, extra.count, !me.b.in_place);
-	for (size_t i = 0; i < extra.count; i++)
-		close(extra.rules[i].fd);
+	extra_close(&extra);
 	if (r < 0)
 		give_up(r, "the broker cannot confine itself");
 	r = filter_for(me.program >= 0 ? START_EXEC : START_WORKER);

@@ -33,12 +33,6 @@ struct child {
 	struct watch status_watch, init_watch, end_watch;
 };
 
-#define LANDLOCK_EXTRA_MAX 256
-struct landlock_extra {
-	struct landlock_rule rules[LANDLOCK_EXTRA_MAX];
-	size_t count;
-};
-
 extern struct broker_role {
 	struct broker b;
 	struct hello hello;
@@ -63,7 +57,6 @@ pid_t pid_of(int pidfd); /* as the broker sees it */
 /* broker_grants.c */
 void loader_rules(void); /* PERM_LOADER rules into the policy, before anchors */
 size_t interpreters_open(int *fds, const char **paths, size_t max);
-void extra_fill(struct landlock_extra *x); /* what the broker's Landlock domain must let through besides */
 int filter_for(enum start_kind kind); /* compiles once, into me.filter */
 
 /* children.c */

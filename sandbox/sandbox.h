@@ -11,6 +11,7 @@
 #ifndef AIRLOCK_SANDBOX_H
 #define AIRLOCK_SANDBOX_H
 
+#include "broker/broker.h"
 #include "ipc/ipc.h"
 #include "policy/policy.h"
 #include "sandbox/airlock.h"
@@ -63,6 +64,22 @@ int image_remember(int argc, char **argv);
 mode_t umask_now(void);
 /* Variables that the image needs to be loaded again: the loader's own and those of sanitizer runtimes. */
 extern const char *const image_environment[];
+
+/* The descriptor of the image, for Landlock rules. */
+int image_fd(void);
+
+/* ---- broker_grants.c: what a broker's Landlock domain lets through besides the policy ---- */
+#define LANDLOCK_EXTRA_MAX 256
+struct landlock_extra {
+	struct landlock_rule rules[LANDLOCK_EXTRA_MAX];
+	size_t count;
+};
+/* The image and what the loader mapped of it: it is executed again inside the domain. */
+void extra_image(struct landlock_extra *x, int image);
+/* Another program, and the directories that its loader searches. */
+void extra_program(struct landlock_extra *x, int program);
+void extra_directory(struct landlock_extra *x, int fd);
+void extra_close(struct landlock_extra *x);
 
 /* ---- init.c ---- */
 extern struct airlock_symbol *symbols;

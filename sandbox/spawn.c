@@ -40,6 +40,11 @@ int image_remember(int argc, char **argv)
 	return 0;
 }
 
+int image_fd(void)
+{
+	return image;
+}
+
 const char *const image_environment[] = {
 	"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE", NULL};
 

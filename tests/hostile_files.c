@@ -129,8 +129,18 @@ static int proc_self_environ(const struct hostile *h)
 
 static int proc_thread_self_maps(const struct hostile *h)
 {
+	unsigned long from, to, here = (unsigned long)(uintptr_t)&with_prefix;
+	char line[512];
+	int own = 0;
+	FILE *f = fopen("/proc/thread-self/maps", "r");
+
 	(void)h;
-	return with_prefix("", "/proc/thread-self/maps", O_RDONLY);
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f))
+		own |= sscanf(line, "%lx-%lx", &from, &to) == 2 && from <= here && here < to;
+	fclose(f);
+	return own ? HELD : 0; /* its own map it may read: it is not the broker's */
 }
 
 static int proc_self_mem(const struct hostile *h)
@@ -157,16 +167,41 @@ static int dev_tty(const struct hostile *h)
 	return with_prefix("", "/dev/tty", O_RDWR);
 }
 
+/* HELD when path gives what its own descriptor is, and no more than that may do; never the broker's. */
+static int same_as_own(const char *path, int flags, int own)
+{
+	struct stat mine, given;
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags);
+
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_fstat, own, &mine) || syscall(SYS_fstat, fd, &given))
+		return 0;
+	return mine.st_dev == given.st_dev && mine.st_ino == given.st_ino ? HELD : 0;
+}
+
+/* Standard output is the writing end of a pipe: opening it anew for reading would be the other end. */
+static int output_for_reading(const struct hostile *h)
+{
+	char byte;
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd/1", O_RDONLY | O_NONBLOCK);
+
+	(void)h;
+	if (fd < 0)
+		return -errno;
+	return read(fd, &byte, 1) < 0 && errno == EBADF ? HELD : 0;
+}
+
 static int dev_fd(const struct hostile *h)
 {
 	(void)h;
-	return with_prefix("", "/dev/fd/0", O_RDWR);
+	return same_as_own("/dev/fd/0", O_RDWR, 0);
 }
 
 static int dev_stdin(const struct hostile *h)
 {
 	(void)h;
-	return with_prefix("", "/dev/stdin", O_RDONLY);
+	return same_as_own("/dev/stdin", O_RDONLY, 0);
 }
 
 static int sys_class(const struct hostile *h)
@@ -240,13 +275,14 @@ const struct attempt attempts_files[] = {
 	{"proc_host_environ_ps", proc_host_environ, "ENOENT|EACCES|EPERM", "ps", 0, 1},
 	{"proc_host_mem", proc_host_mem, "EPERM|ENOENT", 0, 0, 1},
 	{"proc_self_environ", proc_self_environ, HIDDEN, 0, 0, 1},
-	{"proc_thread_self_maps", proc_thread_self_maps, HIDDEN, 0, 0, 1},
+	{"proc_thread_self_maps", proc_thread_self_maps, "stdio:EPERM|ENOENT ENOENT|HELD", 0, 0, 0},
 	{"proc_self_mem", proc_self_mem, "EPERM|ENOENT", 0, 0, 1},
 	{"proc_core_pattern", proc_core_pattern, "EPERM|ENOENT", "wpath", 0, 1},
 	{"dev_mem", dev_mem, "EPERM|ENOENT", 0, 0, 0},
 	{"dev_tty", dev_tty, "EPERM|ENOENT", 0, 0, 0},
-	{"dev_fd", dev_fd, "EPERM|ENOENT", 0, 0, 1},
-	{"dev_stdin", dev_stdin, HIDDEN, 0, 0, 1},
+	{"dev_fd", dev_fd, "EPERM|ENOENT|HELD", 0, 0, 0},
+	{"dev_stdin", dev_stdin, "EPERM|ENOENT|HELD", 0, 0, 0},
+	{"output_for_reading", output_for_reading, "EPERM|ENOENT|EACCES|HELD", 0, 0, 1},
 	{"sys_class", sys_class, HIDDEN, 0, 0, 1},
 	{"race_path_rewrite", race_path_rewrite, "stdio:EPERM|ENOENT HELD", 0, 0, 1},
 	{0},

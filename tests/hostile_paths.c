@@ -339,7 +339,7 @@ const struct attempt attempts_paths[] = {
 	{"not_directory_oracle", not_directory_oracle, HIDDEN, 0, 0, 1},
 	{"chdir_oracle", chdir_oracle, HIDDEN, 0, 0, 1},
 	{"exec_oracle", exec_oracle, "EPERM|ENOENT", 0, 0, 1},
-	{"exec_oracle_promised", exec_oracle, "EPERM|ENOENT|ENOSYS", "exec", 0, 1},
+	{"exec_oracle_promised", exec_oracle, "EPERM|ENOENT|EACCES", "exec", 0, 1},
 	{"xattr_oracle", xattr_oracle, "EPERM|ENOENT|EOPNOTSUPP", 0, 0, 1},
 	{"statfs_oracle", statfs_oracle, "EPERM|ENOENT", 0, 0, 1},
 	{"efault_null", efault_null, "EFAULT|EPERM", 0, 0, 0},

@@ -21,6 +21,8 @@
 #include <unistd.h>
 
 #define NO "EPERM"
+/* In a pid namespace of its own there is nobody of that number; in place the filter says no. */
+#define NOBODY "inplace:EPERM ESRCH"
 #define UNUSED (void)h
 
 /* CALL(name, system call...): h may be used in the arguments. */
@@ -37,7 +39,7 @@ CALL(kill_parent, SYS_kill, getppid(), SIGWINCH)
 CALL(kill_host, SYS_kill, h->host, SIGWINCH)
 CALL(kill_stranger, SYS_kill, h->stranger, SIGWINCH)
 CALL(kill_all, SYS_kill, -1, SIGWINCH)
-CALL(kill_group_one, SYS_kill, -1 - 1, SIGWINCH)
+CALL(kill_group_one, SYS_kill, -h->stranger, SIGWINCH)
 CALL(tgkill_stranger, SYS_tgkill, h->stranger, h->stranger, SIGWINCH)
 CALL(tkill_stranger, SYS_tkill, h->stranger, SIGWINCH)
 CALL(pidfd_stranger, SYS_pidfd_open, h->stranger, 0)
@@ -229,20 +231,20 @@ CALL(foreign_x32_open, 0x40000000 | SYS_open, h->secret, O_RDONLY)
 const struct attempt attempts_process[] = {
 	{"ptrace_me", ptrace_me, "KILL", 0, 0, 1},
 	{"ptrace_parent", ptrace_parent, "KILL", 0, 0, 0},
-	{"vm_read", vm_read, NO, 0, 0, 0},
-	{"vm_write", vm_write, NO, 0, 0, 0},
+	{"vm_read", vm_read, "KILL", 0, 0, 0},
+	{"vm_write", vm_write, "KILL", 0, 0, 0},
 	{"kill_parent", kill_parent, NO, 0, 0, 1},
-	{"kill_host", kill_host, NO, 0, 0, 1},
+	{"kill_host", kill_host, NOBODY, 0, 0, 1},
 	{"kill_host_proc", kill_host, "EPERM|ESRCH", "proc", 0, 1},
-	{"kill_stranger", kill_stranger, NO, 0, 0, 1},
+	{"kill_stranger", kill_stranger, NOBODY, 0, 0, 1},
 	{"kill_stranger_proc", kill_stranger, "EPERM|ESRCH", "proc", 0, 1},
-	{"kill_all", kill_all, NO, 0, 0, 0},
+	{"kill_all", kill_all, NOBODY, 0, 0, 0},
 	{"kill_all_proc", kill_all, "EPERM|ESRCH|HELD", "proc", 0, 0},
 	{"kill_group", kill_group, "SIGTERM", 0, 0, 0},
-	{"kill_other_group", kill_group_one, NO, 0, 0, 0},
-	{"tgkill_stranger", tgkill_stranger, NO, 0, 0, 1},
-	{"tkill_stranger", tkill_stranger, NO, 0, 0, 1},
-	{"queue_stranger", queue_stranger, NO, 0, 0, 1},
+	{"kill_other_group", kill_group_one, NOBODY, 0, 0, 1},
+	{"tgkill_stranger", tgkill_stranger, NOBODY, 0, 0, 1},
+	{"tkill_stranger", tkill_stranger, NOBODY, 0, 0, 1},
+	{"queue_stranger", queue_stranger, NOBODY, 0, 0, 1},
 	{"pidfd_stranger", pidfd_stranger, NO, 0, 0, 1},
 	{"pidfd_take", pidfd_take, NO, 0, 0, 0},
 	{"listener_take", listener_take, NO, 0, 0, 0},

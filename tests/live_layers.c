@@ -25,6 +25,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -70,7 +71,7 @@ static void in_child(const char *name, void (*run)(void), bool drop)
 
 	if (pid == 0) {
 		tap_failed = 0;
-		tap_prefix = drop ? "user: " : "root: ";
+		tap_prefix = drop || getuid() ? "user: " : "root: ";
 		if (drop && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
 				    setresuid(NOBODY, NOBODY, NOBODY) < 0))
 			_exit(99);
@@ -200,6 +201,7 @@ static void target_run(const struct nursery *n, unsigned given, bool exec)
 		"listener", "%d, told %d", c.listener, expected_listener);
 	if (exec) {
 		char *argv[] = {"true", NULL}, *env[] = {NULL};
+		close(2); /* the loader's complaint */
 		syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
 		check(false, "exec", "%s", strerror(errno));
 		_exit(1);
@@ -311,19 +313,40 @@ static void test_threads(void)
 
 /* ---- the broker ---- */
 
+/* A target is started from inside of the broker's domain, below its filter. */
+static void target_below_broker(const struct nursery *n)
+{
+	struct confinement c = CONFINEMENT_INIT;
+
+	c.given = AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID;
+	c.net = n->net;
+	c.ipc = n->ipc;
+	c.uts = n->uts;
+	c.cgroup = n->cgroup;
+	c.mnt = n->mnt;
+	c.filter = mark;
+	c.filter_len = sizeof(mark) / sizeof(mark[0]);
+	double start = now();
+	int r = confine(&c);
+	dprintf(tap_fd, "# %sconfine below a broker %.0f us\n", tap_prefix, now() - start);
+	check(r == 0 && c.layers == AIRLOCK_LAYERS_ALL, "confine below a broker", "%d: %s", r, c.error);
+	TRUE(capabilities_none() && bounding_none());
+	FAILS(open("/etc/hostname", O_RDONLY), ENOENT);
+	FAILS(syscall(SYS_getppid), ENODATA);
+	_exit(tap_failed ? 1 : 0);
+}
+
+static char dir[] = "/tmp/airlock-layers-XXXXXX", file[64];
+
 static void test_broker(void)
 {
-	char dir[] = "/tmp/airlock-layers-XXXXXX", file[64], error[400];
+	char error[400];
 	struct broker b = {.proc = -1, .log = -1};
 	struct landlock_rule extra[1];
 	bool all;
 	uint64_t promises = 0;
 	int r;
 
-	if (!mkdtemp(dir))
-		return;
-	snprintf(file, sizeof(file), "%s/file", dir);
-	close(open(file, O_CREAT | O_WRONLY, 0600));
 	policy_init(&b.policy);
 	promises_parse("stdio rpath", &promises, NULL);
 	b.policy.promises = promises;
@@ -335,6 +358,9 @@ static void test_broker(void)
 	b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = broker_anchors_open(&b, true);
 	check(r == 0, "anchors", "%d", r);
+	struct nursery n;
+	r = nursery_make(&n, NULL, NULL, 0, 0, error, sizeof(error));
+	check(r == 0, "nursery_make", "%d: %s", r, error);
 	int program = open("/bin/true", O_PATH | O_CLOEXEC);
 	extra[0] = (struct landlock_rule){program, false, PERM_R | PERM_X};
 	double start = now();
@@ -363,6 +389,11 @@ static void test_broker(void)
 	if (pid == 0)
 		_exit(getpid() == 1 ? 0 : 1);
 	join(pid, "the broker makes a pid namespace");
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		target_below_broker(&n);
+	join(pid, "a target below the broker");
+	nursery_close(&n);
 	pthread_t t;
 	TRUE(pthread_create(&t, NULL, thread, NULL) == 0);
 }
@@ -462,6 +493,10 @@ int main(void)
 	};
 	bool root = getuid() == 0;
 
+	if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
+		return 1;
+	snprintf(file, sizeof(file), "%s/file", dir);
+	close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		if (root)
 			in_child(tests[i].name, tests[i].run, false);
@@ -469,5 +504,7 @@ int main(void)
 			dprintf(tap_fd, "skip root: %s: not root\n", tests[i].name);
 		in_child(tests[i].name, tests[i].run, root);
 	}
+	unlink(file);
+	rmdir(dir);
 	return tap_failed ? 1 : 0;
 }

@@ -178,7 +178,9 @@ static inline void check_path(const struct policy *a, const struct policy *b, co
 	REQUIRE(slow_find(r, path) == policy_find(r, path));
 	REQUIRE(slow_find(a, path) == policy_find(a, path));
 	REQUIRE(slow_perms(r, path) == (slow_perms(a, path) & slow_perms(b, path)));
-	for (unsigned need = 0; need < 32; need++) {
+	static const uint8_t needs[] = {0, PERM_R, PERM_W, PERM_X, PERM_C, PERM_D, PERM_R | PERM_W, 15};
+	for (size_t i = 0; i < sizeof(needs); i++) {
+		unsigned need = needs[i];
 		int of_r = policy_judge(r, path, need, NULL), of_a = policy_judge(a, path, need, NULL),
 		    of_b = policy_judge(b, path, need, NULL);
 		REQUIRE(of_r != 0 || (of_a == 0 && of_b == 0));
