@@ -354,7 +354,7 @@ void lane_answer(struct family *f, uint64_t id, struct answer a);
 
 /* ---- report.c ---- */
 /* Called when r was refused (error positive): decodes, dedupes by (nr, place), counts, logs, tells on_report. */
-void report_refusal(struct request *r, int error);
+bool report_refusal(struct request *r, int error); /* whether it ends the family, and on_report has seen to that */
 /* decode.c: name(arguments) of r as text, escaped and bounded; returns buf. */
 const char *decode_call(const struct request *r, char *buf, size_t len);
 /* Appends in to buf: control characters, quotes, backslashes and what is not UTF-8 as \xNN. */

@@ -89,8 +89,12 @@ void lane_finish(struct request *r, struct answer a)
 {
 	/* Not every error is a refusal: only what the policy said no to. */
 	bool refused = a.kind == ANSWER_ERROR && (r->missing_promise != PROMISE_COUNT || r->missing_perms || r->why);
-	if (refused)
-		report_refusal(r, a.error);
+	/* Who is to die gets no answer: it must not do anything with it before the signal arrives. */
+	if (refused && report_refusal(r, a.error)) {
+		if (a.fd >= 0)
+			close(a.fd);
+		return;
+	}
 	if (r->family->broker->log >= 0 && a.kind != ANSWER_NONE)
 		report_log(r, &a);
 	lane_answer(r->family, r->id, a);

@@ -163,6 +163,22 @@ static int open_object(struct request *r, int flags, mode_t mode, unsigned need,
 	return fd;
 }
 
+/* The kernel hands no O_PATH descriptor to another process with a notification's answer (EBADF, as of 6.18), so a
+ * directory or file asked for by O_PATH is given open for reading, which its rule allows anyway; what cannot be opened
+ * without effect cannot be given. Takes fd. */
+static int surrogate(const struct request *r, int fd)
+{
+	struct stat st;
+	int e = fstat(fd, &st) < 0 ? -errno : 0;
+	if (e == 0 && S_ISLNK(st.st_mode))
+		e = -ELOOP;
+	else if (e == 0 && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		e = -EACCES;
+	int again = e < 0 ? e : fd_reopen(r->family->broker, fd, O_RDONLY | O_NONBLOCK);
+	close(fd);
+	return again;
+}
+
 struct answer op_open(struct request *r)
 {
 	struct place p = {.base = -1};
@@ -178,6 +194,8 @@ struct answer op_open(struct request *r)
 	place_close(&p);
 	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
 		fd = libc_files_else(r, 0, flags, fd);
+	if (fd >= 0 && (flags & O_PATH))
+		fd = surrogate(r, fd);
 	bool asked = flags & (O_NONBLOCK | O_PATH);
 	/* No reader of a FIFO yet, or a lease to be broken: what waits natively waits on a worker. */
 	if ((fd == -ENXIO || fd == -EAGAIN) && !asked && !r->slow && !(fd == -ENXIO && (flags & O_ACCMODE) != O_WRONLY))

@@ -115,12 +115,26 @@ static void note_fork(struct request *r, int64_t now)
 	f->forks[oldest].when = now;
 }
 
+/* Whether the table lets the call through under the promises, with these very arguments: the filter also sends what it
+ * does not, for it to be refused, and flags such as CLONE_PTRACE or CLONE_PARENT no promise covers. */
+static bool task_promised(struct request *r)
+{
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].kind == ROW_TASK && rows[i].number == r->nr && promise_row_matches(&rows[i], r->args) &&
+			(rows[i].need & policy_of(r)->promises) == rows[i].need)
+			return true;
+	r->missing_promise = promise_for_syscall(r->nr, r->args);
+	if (r->missing_promise == PROMISE_COUNT)
+		r->why = "no promise allows this";
+	return false;
+}
+
 struct answer op_task(struct request *r)
 {
 	uint64_t limit = policy_of(r)->limits[LIMIT_PROCESSES];
-	bool thread = r->nr == SYS_clone && (r->args[0] & 0x10000); /* CLONE_THREAD */
-	/* The filter sends what is to be counted, and what is not promised. */
-	if (!thread && promised(r, PROMISE_BIT(proc)))
+	if (!task_promised(r))
 		return answer_error(EPERM);
 	if (limit == LIMIT_NONE)
 		return go_on;

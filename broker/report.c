@@ -105,23 +105,24 @@ static void rule_text(const struct request *r, char *buf, size_t len)
 	}
 }
 
-void report_refusal(struct request *r, int error)
+bool report_refusal(struct request *r, int error)
 {
 	struct family *f = r->family;
 	/* The loader looks in many places for each library; that says nothing about the policy. */
 	if (atomic_load(&f->loading) && (error == ENOENT || error == EACCES))
-		return;
+		return false;
 	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
 	bool violation = error == EPERM && (r->missing_promise < PROMISE_COUNT || r->why == no_promise);
 	bool fatal = violation && policy_of(r)->kill;
 	if (!f->on_report || (!news(f, r) && !fatal))
-		return;
+		return false;
 	struct report report = {.pid = r->tid, .nr = r->nr, .place = r->place, .error = error, .kill = fatal};
 	char call[REPORT_TEXT / 2 + 16], rule[REPORT_TEXT / 2 - 32];
 	decode_call(r, call, sizeof(call));
 	rule_text(r, rule, sizeof(rule));
 	snprintf(report.text, sizeof(report.text), "%s: %s, %s", call, decode_errno(error), rule);
 	f->on_report(f->arg, &report);
+	return fatal;
 }
 
 /* text as a JSON string's inside; it is escaped already, so only quotes and backslashes are left to care for. */

@@ -11,7 +11,9 @@ int main(int argc, char **argv)
 
 	airlock_init(argc, argv); /* first thing in main */
 	airlock_policy_new(&policy, "stdio"); /* compute, and use what is open */
-	airlock_start(&target, policy, NULL, NULL, NULL); /* a process that can do nothing else */
+	/* a process that can do nothing else */
+	if (airlock_start(&target, policy, NULL, NULL, NULL) < 0)
+		return puts(airlock_message());
 	size_t size = fread(image, 1, sizeof(image), stdin);
 	ssize_t n = airlock_call(target, "decode", image, size, pixels, sizeof(pixels));
 	airlock_dispatch(target, 0); /* takes in what the broker reports */

@@ -59,14 +59,14 @@ int main(int argc, char **argv)
 		fds[i] = open(argv[i], O_RDONLY | O_CLOEXEC);
 		if (fds[i] < 0) {
 			fprintf(stderr, "harden: %s: %s\n", argv[i], strerror(errno));
-			return 1;
+			exit(1);
 		}
 	}
 
 	/* From here on this process can use what it holds, and nothing else. */
 	if (airlock_pledge("stdio", NULL) < 0) {
 		fprintf(stderr, "harden: %s\n", airlock_message());
-		return 1;
+		exit(1);
 	}
 
 	for (int i = 1; i < argc; i++)
@@ -75,5 +75,7 @@ int main(int argc, char **argv)
 	later = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
 	printf("%-16s %-9s %s\n", "/etc/passwd", later < 0 ? "refused" : "OPENED",
 		later < 0 ? strerror(errno) : "the door is open");
+	free(answer);
+	free(fds);
 	return failed || later >= 0;
 }

@@ -156,7 +156,7 @@ int filter_for(enum start_kind kind)
 		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID),
 		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !nests_narrower(p),
 		.empty_string = me.hello.empty_string,
-		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE && geteuid() == 0,
+		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE,
 		.loading = kind == START_EXEC};
 	return filter_compile(&spec, &me.filter[kind], &me.filter_len[kind]);
 }

@@ -167,6 +167,7 @@ static int confine_self(struct setup *s, const struct policy *p, unsigned tolera
 {
 	struct confinement c = {.tolerate = tolerate,
 		.in_place = true,
+		.signal_out = p->promises & PROMISE_BIT(proc),
 		.net = -1,
 		.ipc = -1,
 		.uts = -1,
@@ -214,6 +215,8 @@ static int enter(const struct airlock_policy *policy, unsigned tolerate)
 		return birth.setup;
 	birth.empty_string = empty_string_seal();
 	s->umask = umask_now();
+	/* Under yama's ptrace_scope 1 only ancestors may look into a process, and our broker is none. */
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	int r = domain ? broker_domain(&policy->p) : 0;
 	if (r < 0)
 		fail(r, "cannot enter the broker's Landlock domain: %s", strerror(-r));

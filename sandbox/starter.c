@@ -14,6 +14,7 @@
 #include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -144,6 +145,23 @@ static size_t descriptors_list(const struct starting *s, bool worker, int *from,
 	return n;
 }
 
+/* An ordinary user's capabilities over the broker's user namespace do not survive exec unless they are ambient, and the
+ * image needs them once more, to enter the nursery's namespaces; confine() then drops them all. */
+static void capabilities_keep(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2];
+	if (syscall(SYS_capget, &header, data) < 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		data[i].inheritable = data[i].permitted;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return;
+	for (int cap = 0; cap < 64; cap++)
+		if (data[cap / 32].permitted & (1u << cap % 32))
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+}
+
 /* A worker is the program's own image again: its loader runs before the door closes, in the broker's Landlock domain,
  * since no hostile byte has come yet. role_target() closes the door. */
 static _Noreturn void first_worker(const struct starting *s, char **env, size_t envc)
@@ -160,6 +178,7 @@ static _Noreturn void first_worker(const struct starting *s, char **env, size_t 
 	if (r < 0)
 		first_failed(s->setup, r, "cannot arrange the target's descriptors");
 	fcntl(FD_NAMESPACES + 8, F_SETFD, FD_CLOEXEC);
+	capabilities_keep();
 	syscall(SYS_execveat, FD_NAMESPACES + 8, "", argv, env, AT_EMPTY_PATH);
 	first_failed(s->setup, -errno, "cannot execute the program's image again");
 }

@@ -362,6 +362,9 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 
 PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, char *buf, size_t len)
 {
+	/* What the broker has told so far is not read before somebody asks. */
+	if (target->poll >= 0)
+		status_read((struct airlock_target *)(uintptr_t)target);
 	if (index >= target->refusal_count)
 		return -ENOENT;
 	snprintf(buf, len, "%s", target->refusals[index]);

@@ -240,7 +240,7 @@ const struct attempt attempts_process[] = {
 	{"kill_stranger_proc", kill_stranger, "EPERM|ESRCH", "proc", 0, 1},
 	{"kill_all", kill_all, NOBODY, 0, 0, 0},
 	{"kill_all_proc", kill_all, "EPERM|ESRCH|HELD", "proc", 0, 0},
-	{"kill_group", kill_group, "SIGTERM", 0, 0, 0},
+	{"kill_group", kill_group, "inplace:EPERM SIGTERM", 0, 0, 0},
 	{"kill_other_group", kill_group_one, NOBODY, 0, 0, 1},
 	{"tgkill_stranger", tgkill_stranger, NOBODY, 0, 0, 1},
 	{"tkill_stranger", tkill_stranger, NOBODY, 0, 0, 1},

@@ -560,6 +560,9 @@ static bool scene(const char *name, const char *promises, void (*body)(void), co
 	pid_t pid = fork();
 	if (!pid)
 		child(up[1], down[0], &program, how & FEW, body);
+	if (pid < 0)
+		return check(false, name, "fork: %s", strerror(errno));
+	close(up[1]);
 	if (read(up[0], &listener, sizeof(listener)) != sizeof(listener))
 		return check(false, name, "the target did not confine itself");
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -599,10 +602,9 @@ static bool scene(const char *name, const char *promises, void (*body)(void), co
 	free(code);
 	close(b.root);
 	close(b.proc);
-	for (int i = 0; i < 2; i++) {
-		close(up[i]);
-		close(down[i]);
-	}
+	close(up[0]);
+	close(down[0]);
+	close(down[1]);
 	bool good = !(how & LOG) || log_good(log[0]);
 	close(log[0]);
 	close(log[1]);
