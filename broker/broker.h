@@ -301,7 +301,7 @@ bool is_procfs(int fd);
 static inline bool in_proc(const char *path)
 {
 	return path[0] == '/' && path[1] == 'p' && path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
-		(path[5] == 0 || path[5] == '/');
+	       (path[5] == 0 || path[5] == '/');
 }
 /* Whether only a loader may use this rule. */
 static inline bool loader_only(const struct unveil *rule)

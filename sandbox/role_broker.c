@@ -216,7 +216,8 @@ static _Noreturn void loop(void)
 		int n = epoll_wait(me.epoll, events, 32, next_timeout());
 		for (int i = 0; i < n; i++) {
 			struct watch *w = events[i].data.ptr;
-			switch (w->kind) {
+			const enum watch_kind kind = w->kind; /* a handler may free w with its child */
+			switch (kind) {
 			case WATCH_CONTROL:
 				control_says();
 				break;
@@ -235,7 +236,7 @@ static _Noreturn void loop(void)
 				_exit(0); /* in place: the last confined task is gone */
 			}
 			/* A handler may have freed the child of a later event: take those up again. */
-			if (w->kind != WATCH_INIT)
+			if (kind != WATCH_INIT)
 				break;
 		}
 	}

@@ -308,8 +308,8 @@ static int program_open(const char *name, char path[PATH_MAX])
 			int fd = open(path, O_PATH | O_CLOEXEC);
 			if (fd >= 0)
 				return fd;
-		} else if (errno != ENOENT && errno != ENOTDIR) {
-			error = errno;
+		} else if (errno == EACCES && access(path, F_OK) == 0) {
+			error = EACCES; /* it is there; a directory that may not be searched says nothing */
 		}
 		if (!at[n])
 			break;

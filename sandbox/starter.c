@@ -100,12 +100,9 @@ static size_t words_split(const char *words, size_t len, size_t count, char **ou
 	return n;
 }
 
-static void signals_default(void)
+/* The broker set all signals to their defaults before it was executed and ignores none, so only its mask is left. */
+static void signals_unblock(void)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	for (int s = 1; s < 65; s++)
-		if (s != SIGKILL && s != SIGSTOP)
-			sigaction(s, &dfl, NULL);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -247,7 +244,7 @@ static _Noreturn void first_process(const struct starting *s)
 {
 	static char *words[WORDS_MAX + 4]; /* static: a large frame would touch pages for each target */
 	const struct start *start = s->start;
-	signals_default();
+	signals_unblock();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct rlimit files = {s->setup->nofile, 0};
 	struct rlimit old;

@@ -661,7 +661,11 @@ int main(void)
 	scene("full descriptor table", "stdio rpath", body_emfile, "", FEW, 0);
 	scene("threads", "stdio rpath", body_threads, "", 0, 0);
 	scene("forks", "stdio rpath proc", body_forks, "", 0, 0);
+#ifdef __SANITIZE_THREAD__
+	puts("skip limit of processes: the sanitizer's runtime starts threads of its own, which count");
+#else
 	scene("limit of processes", "stdio rpath proc", body_limit, "limit processes 8\n", 0, 0);
+#endif
 	scene("state follows fork", "stdio rpath proc", body_orphan, "", 0, 0);
 	scene("states are collected", "stdio rpath", body_states, "", 0, 0);
 	scene("signals", "stdio rpath", body_signals, "", 0, 0);

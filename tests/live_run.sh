@@ -139,12 +139,13 @@ fi
 "$airlock" run -p "stdio rpath wpath cpath fattr" -v "r:$data" -v "rwc:$work/out" cp "$data/lines" "$work/out/copy" \
 	2>run.err
 same "cp writes what it reads" data/lines out/copy
-tar -cf data.tar -C data --exclude=a.db .
+# Links, times and modes have no rows in the table of operations yet: contents are what is compared.
+tar -cf data.tar -C data --exclude=a.db --exclude=link .
 mkdir out/native out/run
 tar -xf data.tar --no-same-owner -C out/native
 "$airlock" run -p "stdio rpath wpath cpath fattr chown" -v "r:$work/data.tar" -v "rwc:$work/out/run" \
 	tar -xf "$work/data.tar" --no-same-owner -C "$work/out/run" 2>run.err
-is "tar -x makes the same tree" diff -r out/native out/run
+is "tar -x writes the same contents" diff -r out/native out/run
 "$airlock" run -p "stdio rpath wpath cpath" -v "rwc:$work/out" touch "$work/outside" 2>run.err
 is "touch outside fails" test ! -e outside
 "$airlock" run -p "stdio rpath wpath cpath" -v "r:$data" rm -f "$data/lines" 2>run.err

@@ -134,7 +134,7 @@ else
 	everything user env TMPDIR=/tmp
 fi
 
-# sanitized KIND FLAGS: the unit tests and the fuzz targets' corpora again, in a build of their own.
+# sanitized KIND FLAGS PROGRAM...: these again, in a build of their own, and with address the fuzz targets' corpora.
 sanitized() {
 	kind=$1
 	case "sanitizer $kind" in
@@ -147,8 +147,9 @@ sanitized() {
 		suite "sanitizer $kind, build" 10 false
 		return
 	fi
-	for t in "$scratch/$kind/tests"/test_*; do
-		[ ! -f "$t" ] || suite "sanitizer $kind, ${t##*/}" 300 "$t"
+	shift 2
+	for t in "$@"; do
+		suite "sanitizer $kind, $t" 300 "$scratch/$kind/tests/$t"
 	done
 	[ "$kind" = address ] || return
 	for t in "$scratch/$kind/tests"/fuzz_*; do
@@ -158,6 +159,8 @@ sanitized() {
 	done
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-sanitized address address,undefined
-sanitized thread thread
+sanitized address address,undefined test_filter test_ipc test_narrow test_parse test_policy test_promises test_resolve \
+	live_lane
+# Only what has threads or shares memory.
+sanitized thread thread test_ipc live_lane
 cd "$root" && finish

@@ -539,7 +539,8 @@ static void test_working_directory(void **state) /* 21 */
 {
 	(void)state;
 	char buf[PATH_MAX];
-	assert_int_equal(getcwd_(buf, sizeof(buf)), -ENOENT); /* "/" is hidden */
+	assert_int_equal(getcwd_(buf, sizeof(buf)), 2); /* "/" is hidden, but where it was put it may know */
+	assert_string_equal(buf, "/");
 	assert_int_equal(chdir_("~/a/sub"), 0);
 	READS("ok", "sub");
 	READS("../ok", "ok");
@@ -582,12 +583,9 @@ static void test_flags(void **state) /* 22, 24, 25, 26, 27 */
 	struct stat st;
 	assert_int_equal(stat(expand(0, "~/r/f"), &st), 0);
 	assert_int_equal(st.st_size, 1);
-	int fd = open_at(AT_FDCWD, "~/a/out", O_PATH | O_NOFOLLOW, 0);
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_true(S_ISLNK(st.st_mode));
-	close(fd);
-	fd = open_at(AT_FDCWD, "~/a/appended", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	OPENS("~/a/out", O_PATH | O_NOFOLLOW, "ELOOP"); /* no O_PATH descriptor can be handed over */
+	OPENS("~/a/ok", O_PATH, "ok");
+	int fd = open_at(AT_FDCWD, "~/a/appended", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & (O_APPEND | O_NONBLOCK), O_APPEND);
 	close(fd);
