@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What calls cost inside a target: open+close brokered under the most specific of 100 rules, under a direct rule,
+ * What calls cost inside a target: open+close brokered under the most specific of 100 rules,
  * natively, and in the browsers' scheme (bench/browser.c); stat; fopen with a first read; and a call that the filter
  * allows. The same loop runs everywhere, and gives the median of its own rounds.
  */
@@ -48,15 +48,13 @@ static int once(const struct job *j)
 	return -1;
 }
 
-/* Nanoseconds of the median, or a negative errno. */
+/* Nanoseconds of the median, as a double, into out; or a negative errno. */
 static ssize_t run(const void *in, size_t len, void *out, size_t cap)
 {
 	static struct samples s;
 	struct job j;
 
-	(void)out;
-	(void)cap;
-	if (len != sizeof(j))
+	if (len != sizeof(j) || cap < sizeof(double))
 		return -EINVAL;
 	memcpy(&j, in, sizeof(j));
 	s.count = 0;
@@ -66,13 +64,18 @@ static ssize_t run(const void *in, size_t len, void *out, size_t cap)
 			return -errno;
 		sample(&s, (double)(now_ns() - from));
 	}
-	return (ssize_t)median(&s);
+	double ns = median(&s);
+	memcpy(out, &ns, sizeof(ns));
+	return sizeof(ns);
 }
 AIRLOCK_FUNCTION(run)
 
 static ssize_t run_native(const void *job)
 {
-	return run(job, sizeof(struct job), NULL, 0);
+	double ns = 0;
+	ssize_t r = run(job, sizeof(struct job), &ns, sizeof(ns));
+
+	return r < 0 ? r : (ssize_t)ns;
 }
 
 static char base[] = "/tmp/airlock-bench-XXXXXX";
@@ -117,14 +120,14 @@ static void remove_tree(void)
 	rmdir(base);
 }
 
-static struct airlock_target *start(bool direct, struct airlock_policy **policy)
+static struct airlock_target *start(struct airlock_policy **policy)
 {
 	struct airlock_target *t;
 
 	if (airlock_policy_new(policy, "stdio rpath") < 0)
 		fail("policy", airlock_message());
-	for (int i = 0; i < (direct ? 1 : RULES); i++)
-		if (airlock_policy_unveil(*policy, direct ? base : rules[i], direct ? "rd" : "r") < 0)
+	for (int i = 0; i < RULES; i++)
+		if (airlock_policy_unveil(*policy, rules[i], "r") < 0)
 			fail("unveil", airlock_message());
 	if (airlock_start(&t, *policy, NULL, NULL, NULL) < 0) {
 		fprintf(stderr, "bench: %s\n", airlock_message());
@@ -135,11 +138,12 @@ static struct airlock_target *start(bool direct, struct airlock_policy **policy)
 
 static void measure(struct samples *s, struct airlock_target *t, const struct job *j)
 {
-	ssize_t ns = t ? airlock_call(t, "run", j, sizeof(*j), NULL, 0) : run_native(j);
+	double ns = 0;
+	ssize_t r = t ? airlock_call(t, "run", j, sizeof(*j), &ns, sizeof(ns)) : run(j, sizeof(*j), &ns, sizeof(ns));
 
-	if (ns < 0)
-		fail("in the target", strerror((int)-ns));
-	sample(s, (double)ns);
+	if (r < 0)
+		fail("in the target", strerror((int)-r));
+	sample(s, ns);
 }
 
 static struct job job(enum what what, int count)
@@ -152,10 +156,9 @@ static struct job job(enum what what, int count)
 
 int main(int argc, char **argv)
 {
-	struct samples native = {0}, brokered = {0}, direct = {0}, browser = {0}, stat_native = {0},
-		       stat_brokered = {0}, fopen_native = {0}, fopen_brokered = {0}, fopen_direct = {0}, call = {0},
-		       call_filtered = {0};
-	struct airlock_policy *policy, *direct_policy;
+	struct samples native = {0}, brokered = {0}, browser = {0}, stat_native = {0}, stat_brokered = {0},
+		       fopen_native = {0}, fopen_brokered = {0}, call = {0}, call_filtered = {0};
+	struct airlock_policy *policy;
 
 	if (airlock_init(argc, argv) < 0)
 		fail("start", airlock_message());
@@ -163,7 +166,7 @@ int main(int argc, char **argv)
 	atexit(remove_tree);
 	struct job opens = job(OPEN, 300), stats = job(STAT, 300), fopens = job(FOPEN, 150), calls = job(GETPPID, 2000);
 	struct browser *b = browser_start(rules, RULES, run_native, sizeof(struct job));
-	struct airlock_target *t = start(false, &policy), *d = start(true, &direct_policy);
+	struct airlock_target *t = start(&policy);
 	if (!t)
 		return 1;
 	for (int round = 0; round < ROUNDS; round++) {
@@ -176,30 +179,20 @@ int main(int argc, char **argv)
 		measure(&fopen_brokered, t, &fopens);
 		measure(&call, NULL, &calls);
 		measure(&call_filtered, t, &calls);
-		if (d) {
-			measure(&direct, d, &opens);
-			measure(&fopen_direct, d, &fopens);
-		}
 	}
 	double n = median(&native), s = median(&stat_native), f = median(&fopen_native), c = median(&call) / 10;
 	report("open+close, native", n, "", 0, "");
 	report("open+close, the browsers' scheme, 100 rules", median(&browser), "native", n, "");
 	report("open+close, brokered, 100 rules", median(&brokered), "native", n, "6 x");
 	report("the same", median(&brokered), "the browsers'", median(&browser), "0.7 x");
-	if (d)
-		report("open+close, direct", median(&direct), "native", n, "1.2 x");
 	report("stat, native", s, "", 0, "");
 	report("stat, brokered", median(&stat_brokered), "native", s, "");
 	report("fopen+getc+fclose, native", f, "", 0, "");
 	report("fopen+getc+fclose, brokered", median(&fopen_brokered), "native", f, "");
-	if (d)
-		report("fopen+getc+fclose, direct", median(&fopen_direct), "native", f, "");
 	report("getppid, native", c, "", 0, "");
 	report("getppid, allowed by the filter", median(&call_filtered) / 10, "native", c, "1.1 x");
 	browser_stop(b);
 	airlock_free(t);
-	airlock_free(d);
 	airlock_policy_free(policy);
-	airlock_policy_free(direct_policy);
 	return 0;
 }
