@@ -68,8 +68,8 @@ int airlock_policy_new(struct airlock_policy **out, const char *promises);
 /* Reads the policy language, airlock(1) "POLICY FILES". The message names line, word and nearest known word. */
 int airlock_policy_parse(struct airlock_policy **out, const char *text);
 
-/* unveil(2): permissions of "rwxc", with "d" (direct) to have the kernel serve the tree; "" hides. The path is
- * resolved now, relative to the caller's directory. -ENOENT when its parent does not exist. */
+/* unveil(2): permissions of "rwxc", with "d" (direct) where the kernel may serve the tree (in this version the broker
+ * does); "" hides. The path is resolved now, relative to the caller's directory. -ENOENT when its parent is missing. */
 int airlock_policy_unveil(struct airlock_policy *policy, const char *path, const char *permissions);
 int airlock_policy_connect(struct airlock_policy *policy, const char *address);
 int airlock_policy_bind(struct airlock_policy *policy, const char *address);

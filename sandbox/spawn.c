@@ -107,8 +107,9 @@ failed:
 }
 
 /* The child in between: its only task is to be gone, so that the broker is nobody's child whom the host could meet in
- * wait(). exec sets the exit signal back to SIGCHLD, which is why one clone with exit signal 0 is not enough. */
-static int in_between(void *arg)
+ * wait(). exec sets the exit signal back to SIGCHLD, which is why one clone with exit signal 0 is not enough. The address
+ * sanitizer takes its stack for the calling thread's when it ends. */
+__attribute__((no_sanitize_address)) static int in_between(void *arg)
 {
 	static const size_t size = 65536;
 	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

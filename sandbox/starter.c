@@ -276,7 +276,8 @@ static _Noreturn void first_process(const struct starting *s)
 static void init_tell(int socket, enum message_type type, const void *data, size_t len, const int *fds, size_t count)
 {
 	struct ipc_message m = {.type = type, .len = len, .data = data, .fd_count = count};
-	memcpy(m.fds, fds, count * sizeof(int));
+	if (count)
+		memcpy(m.fds, fds, count * sizeof(int));
 	ipc_send(socket, &m, true);
 }
 

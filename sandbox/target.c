@@ -240,6 +240,14 @@ PUBLIC ssize_t airlock_call(
 
 /* ---- the end ---- */
 
+/* The limit is on address space, so an allocation fails and the program falls over it in its own way: abort, a null
+ * pointer. That it had filled most of what it may have tells this from an ordinary crash. */
+static bool out_of_memory(const struct airlock_target *t)
+{
+	uint64_t limit = t->limits[LIMIT_MEMORY];
+	return limit != LIMIT_NONE && t->end.why == ENDED_BY_ITSELF && t->end.end.peak_bytes >= limit / 4 * 3;
+}
+
 static enum airlock_end classify(const struct airlock_target *t, int *code, int *signal)
 {
 	const struct end *e = &t->end.end;
@@ -269,14 +277,14 @@ static enum airlock_end classify(const struct airlock_target *t, int *code, int 
 		if (t->limits[LIMIT_CPU] != LIMIT_NONE &&
 			(e->user_usec + e->system_usec) / 1000 >= t->limits[LIMIT_CPU])
 			return AIRLOCK_TIMED_OUT;
-		/* Nobody inside may signal the first process with it, and we did not: the kernel ran out of memory. */
-		return t->end.why == ENDED_BY_HOST ? AIRLOCK_KILLED : AIRLOCK_OUT_OF_MEMORY;
-	case SIGILL:
-	case SIGTRAP:
+		return out_of_memory(t) ? AIRLOCK_OUT_OF_MEMORY : AIRLOCK_KILLED;
 	case SIGABRT:
 	case SIGBUS:
-	case SIGFPE:
 	case SIGSEGV:
+		return out_of_memory(t) ? AIRLOCK_OUT_OF_MEMORY : AIRLOCK_CRASHED;
+	case SIGILL:
+	case SIGTRAP:
+	case SIGFPE:
 	case SIGXFSZ:
 	case SIGQUIT:
 		return AIRLOCK_CRASHED;
@@ -348,7 +356,7 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 			target->end.why == ENDED_BY_WALL ? "wall-clock" : "processor time");
 		break;
 	case AIRLOCK_OUT_OF_MEMORY:
-		snprintf(buf, len, "%s was killed for want of memory", name);
+		snprintf(buf, len, "%s ran out of the memory that its limit leaves it", name);
 		break;
 	case AIRLOCK_KILLED:
 		snprintf(buf, len, "%s was killed: %s", name, strsignal(s.signal ? s.signal : SIGKILL));

@@ -662,7 +662,7 @@ int main(void)
 	scene("threads", "stdio rpath", body_threads, "", 0, 0);
 	scene("forks", "stdio rpath proc", body_forks, "", 0, 0);
 #ifdef __SANITIZE_THREAD__
-	puts("skip limit of processes: the sanitizer's runtime starts threads of its own, which count");
+	dprintf(1, "skip limit of processes: the sanitizer's runtime starts threads of its own, which count\n");
 #else
 	scene("limit of processes", "stdio rpath proc", body_limit, "limit processes 8\n", 0, 0);
 #endif

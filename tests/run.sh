@@ -134,33 +134,38 @@ else
 	everything user env TMPDIR=/tmp
 fi
 
-# sanitized KIND FLAGS PROGRAM...: these again, in a build of their own, and with address the fuzz targets' corpora.
-sanitized() {
-	kind=$1
-	case "sanitizer $kind" in
-	*"$only"*) ;;
-	*) return ;;
+# sanitizer KIND FLAGS TARGETS: a build of its own in $scratch/KIND. Whether that worked.
+sanitizer() {
+	case "sanitizer $1" in
+	*"${only%% *}"*) ;;
+	*) return 1 ;;
 	esac
-	if ! { configure "$scratch/$kind" -Db_sanitize="$2" -Db_lundef=false -Dbuildtype=debugoptimized -Dwerror=false &&
-		timeout 600 meson compile -C "$scratch/$kind" unit; } >"$scratch/log" 2>&1; then
-		tail -n 30 "$scratch/log"
-		suite "sanitizer $kind, build" 10 false
-		return
+	if ! { configure "$scratch/$1" -Db_sanitize="$2" -Db_lundef=false -Dwerror=false &&
+		timeout 900 meson compile -C "$scratch/$1" $3; } >"$scratch/log" 2>&1; then
+		suite "sanitizer $1, build" 10 sh -c 'tail -n 15 "$0"; false' "$scratch/log"
+		return 1
 	fi
-	shift 2
-	for t in "$@"; do
-		suite "sanitizer $kind, $t" 300 "$scratch/$kind/tests/$t"
-	done
-	[ "$kind" = address ] || return
-	for t in "$scratch/$kind/tests"/fuzz_*; do
-		name=${t##*/fuzz_}
-		[ ! -f "$t" ] || [ ! -d "tests/corpus/$name" ] ||
-			step "sanitizer $kind, fuzz $name" 300 "$t" -n 50 "tests/corpus/$name"
-	done
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-sanitized address address,undefined test_filter test_ipc test_narrow test_parse test_policy test_promises test_resolve \
-	live_lane
-# Only what has threads or shares memory.
-sanitized thread thread test_ipc live_lane
-cd "$root" && finish
+if sanitizer address address,undefined "unit live_guest live_death hostile airlock:executable"; then
+	for t in "$scratch/address/tests"/test_*; do
+		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
+	done
+	for t in "$scratch/address/tests"/fuzz_*; do
+		name=${t##*/fuzz_}
+		[ ! -f "$t" ] || [ ! -d "tests/corpus/$name" ] ||
+			step "sanitizer address, fuzz $name" 300 "$t" -n 50 "tests/corpus/$name"
+	done
+	# Their options are compiled in: what is in the environment does not reach brokers and targets.
+	unset ASAN_OPTIONS
+	for t in "live_lane" "live_guest" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+		suite "sanitizer address, ${t%% /*}" 400 "$scratch/address/tests/"$t
+	done
+fi
+# Only where there are threads.
+if sanitizer thread thread "test_ipc live_lane"; then
+	for t in test_ipc live_lane; do
+		suite "sanitizer thread, $t" 300 "$scratch/thread/tests/$t"
+	done
+fi
+finish
