@@ -272,6 +272,7 @@ static void call_plain(struct out *o, const struct request *r)
 		put_argument(o, shape[i], r->args[i]);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through o */
 const char *decode_call(const struct request *r, char *buf, size_t len)
 {
 	struct out o = {buf, 0, len, false};

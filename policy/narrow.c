@@ -75,7 +75,7 @@ static bool meet(const struct address *a, const struct address *b, struct addres
 		return false;
 	*out = *a;
 	if (a->kind == ADDRESS_UNIX)
-		return strcmp(a->host, b->host) == 0;
+		return a->host && b->host && strcmp(a->host, b->host) == 0;
 	out->port_low = a->port_low > b->port_low ? a->port_low : b->port_low;
 	out->port_high = a->port_high < b->port_high ? a->port_high : b->port_high;
 	if (out->port_low > out->port_high)
@@ -84,11 +84,10 @@ static bool meet(const struct address *a, const struct address *b, struct addres
 	/* The more specific host. */
 	const struct address *host = a_any ? b : a;
 	if (!a_any && !b_any) {
-		if (a->host && b->host) {
-			if (strcmp(a->host, b->host) != 0)
-				return false;
-		} else if (a->host || b->host) {
+		if (!a->host != !b->host || (a->host && strcmp(a->host, b->host) != 0))
 			return false;
+		if (a->host) {
+			host = a;
 		} else if (b->prefix >= a->prefix) {
 			host = b;
 			if (!policy_net_covers(a->net, a->prefix, b->net) ||

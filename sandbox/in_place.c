@@ -215,13 +215,14 @@ static int enter(const struct airlock_policy *policy, unsigned tolerate)
 		return birth.setup;
 	birth.empty_string = empty_string_seal();
 	s->umask = umask_now();
-	/* Under yama's ptrace_scope 1 only ancestors may look into a process, and our broker is none. */
-	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	int r = domain ? broker_domain(&policy->p) : 0;
 	if (r < 0)
 		fail(r, "cannot enter the broker's Landlock domain: %s", strerror(-r));
 	if (r == 0)
 		r = broker_spawn(&h, &birth);
+	/* Under yama's ptrace_scope 1 only ancestors may look into a process, and our broker is none. */
+	if (r == 0)
+		prctl(PR_SET_PTRACER, h->pid, 0, 0, 0);
 	if (r == 0)
 		r = confine_self(s, &policy->p, tolerate);
 	broker_handle_free(h);

@@ -42,6 +42,7 @@ enum message_type {
 struct outcome {
 	int32_t error; /* negative errno, or 0 */
 	uint32_t layers;
+	int32_t pid; /* READY: the broker's */
 	char text[400];
 };
 

@@ -32,6 +32,7 @@ void outcome_set(struct outcome *o, int error, unsigned layers, const char *text
 	memset(o, 0, sizeof(*o));
 	o->error = error;
 	o->layers = layers;
+	o->pid = getpid();
 	snprintf(o->text, sizeof(o->text), "%s", text);
 }
 

@@ -44,6 +44,7 @@ unsigned layer_find(const char *word);
 struct broker_handle {
 	atomic_uint references;
 	int control;
+	pid_t pid;
 	unsigned layers;
 	uint64_t program_dev, program_ino; /* exec: the program that its Landlock domain lets through */
 };

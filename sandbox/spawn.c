@@ -243,6 +243,7 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 			struct outcome outcome;
 			memcpy(&outcome, m.data, sizeof(outcome));
 			h->layers = outcome.layers;
+			h->pid = outcome.pid;
 			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
 		}
 	}

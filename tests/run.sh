@@ -97,7 +97,7 @@ everything() {
 	for t in "$copy"/test_*; do
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_guest; do
+	for t in live_lane live_filter live_layers live_guest; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 120 "$@" "$copy/$t"
 	done
 	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
