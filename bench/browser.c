@@ -133,7 +133,9 @@ _Noreturn static void broker(int socket, char (*rules)[PATH_MAX], size_t count)
 	struct request r;
 	int reply;
 
-	for (size_t i = 0; lengths && i < count; i++)
+	if (!lengths)
+		_exit(1);
+	for (size_t i = 0; i < count; i++)
 		lengths[i] = strlen(rules[i]);
 	for (;;) {
 		ssize_t n = receive_with(socket, &r, sizeof(r), &reply);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What calls cost inside a target: open+close brokered under the most specific of 100 rules,
- * natively, and in the browsers' scheme (bench/browser.c); stat; fopen with a first read; and a call that the filter
+ * natively, in a direct tree, and in the browsers' scheme (bench/browser.c); stat; fopen with a first read; and a call that the filter
  * allows. The same loop runs everywhere, and gives the median of its own rounds.
  */
 #include "bench/browser.h"
@@ -120,19 +120,21 @@ static void remove_tree(void)
 	rmdir(base);
 }
 
-static struct airlock_target *start(struct airlock_policy **policy)
+static struct airlock_target *start(struct airlock_policy **policy, bool direct)
 {
 	struct airlock_target *t;
 
 	if (airlock_policy_new(policy, "stdio rpath") < 0)
 		fail("policy", airlock_message());
-	for (int i = 0; i < RULES; i++)
-		if (airlock_policy_unveil(*policy, rules[i], "r") < 0)
+	for (int i = 0; i < (direct ? 1 : RULES); i++)
+		if (airlock_policy_unveil(*policy, direct ? base : rules[i], direct ? "rd" : "r") < 0)
 			fail("unveil", airlock_message());
 	if (airlock_start(&t, *policy, NULL, NULL, NULL) < 0) {
 		fprintf(stderr, "bench: %s\n", airlock_message());
 		return NULL;
 	}
+	if (*airlock_message())
+		fprintf(stderr, "bench: %s\n", airlock_message());
 	return t;
 }
 
@@ -157,8 +159,9 @@ static struct job job(enum what what, int count)
 int main(int argc, char **argv)
 {
 	struct samples native = {0}, brokered = {0}, browser = {0}, stat_native = {0}, stat_brokered = {0},
-		       fopen_native = {0}, fopen_brokered = {0}, call = {0}, call_filtered = {0};
-	struct airlock_policy *policy;
+		       fopen_native = {0}, fopen_brokered = {0}, call = {0}, call_filtered = {0}, direct = {0},
+		       stat_direct = {0};
+	struct airlock_policy *policy, *direct_policy;
 
 	if (airlock_init(argc, argv) < 0)
 		fail("start", airlock_message());
@@ -166,15 +169,17 @@ int main(int argc, char **argv)
 	atexit(remove_tree);
 	struct job opens = job(OPEN, 300), stats = job(STAT, 300), fopens = job(FOPEN, 150), calls = job(GETPPID, 2000);
 	struct browser *b = browser_start(rules, RULES, run_native, sizeof(struct job));
-	struct airlock_target *t = start(&policy);
-	if (!t)
+	struct airlock_target *t = start(&policy, false), *d = start(&direct_policy, true);
+	if (!t || !d)
 		return 1;
 	for (int round = 0; round < ROUNDS; round++) {
 		measure(&native, NULL, &opens);
 		measure(&brokered, t, &opens);
+		measure(&direct, d, &opens);
 		sample(&browser, (double)browser_run(b, &opens));
 		measure(&stat_native, NULL, &stats);
 		measure(&stat_brokered, t, &stats);
+		measure(&stat_direct, d, &stats);
 		measure(&fopen_native, NULL, &fopens);
 		measure(&fopen_brokered, t, &fopens);
 		measure(&call, NULL, &calls);
@@ -185,14 +190,18 @@ int main(int argc, char **argv)
 	report("open+close, the browsers' scheme, 100 rules", median(&browser), "native", n, "");
 	report("open+close, brokered, 100 rules", median(&brokered), "native", n, "6 x");
 	report("the same", median(&brokered), "the browsers'", median(&browser), "0.7 x");
+	report("open+close, direct", median(&direct), "native", n, "1.2 x");
 	report("stat, native", s, "", 0, "");
 	report("stat, brokered", median(&stat_brokered), "native", s, "");
+	report("stat, direct", median(&stat_direct), "native", s, "");
 	report("fopen+getc+fclose, native", f, "", 0, "");
 	report("fopen+getc+fclose, brokered", median(&fopen_brokered), "native", f, "");
 	report("getppid, native", c, "", 0, "");
 	report("getppid, allowed by the filter", median(&call_filtered) / 10, "native", c, "1.1 x");
 	browser_stop(b);
 	airlock_free(t);
+	airlock_free(d);
 	airlock_policy_free(policy);
+	airlock_policy_free(direct_policy);
 	return 0;
 }

@@ -24,8 +24,6 @@
 #define CRASH 20
 #define IDLE 10
 
-extern char **environ;
-
 static ssize_t nothing(const void *in, size_t len, void *out, size_t cap)
 {
 	(void)in;
@@ -230,8 +228,10 @@ static long pss_of(const char *pid)
 	snprintf(path, sizeof(path), "/proc/%.16s/smaps_rollup", pid);
 	FILE *f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pss: %ld", &kib) == 1)
+		if (strncmp(line, "Pss:", 4) == 0) {
+			kib = strtol(line + 4, NULL, 10);
 			break;
+		}
 	if (f)
 		fclose(f);
 	return kib;
@@ -248,8 +248,8 @@ static long pss_of_all(unsigned *count)
 	*count = 0;
 	for (struct dirent *e; d && (e = readdir(d));) {
 		snprintf(path, sizeof(path), "/proc/%.16s/exe", e->d_name);
-		if (e->d_name[0] < '1' || e->d_name[0] > '9' || atoi(e->d_name) == getpid() ||
-			readlink(path, other, sizeof(other)) != len || memcmp(self, other, (size_t)len))
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' || strtol(e->d_name, NULL, 10) == getpid() ||
+			readlink(path, other, sizeof(other)) != len || memcmp(self, other, (size_t)len) != 0)
 			continue;
 		kib += pss_of(e->d_name);
 		++*count;

@@ -212,6 +212,7 @@ int broker_anchors_open(struct broker *b, bool private_mounts)
 	size_t count = b->policy.unveil_count;
 	b->private_mounts = false;
 	libc_files_open(b);
+	interpreters_hold(b);
 	b->anchors = calloc(count + 1, sizeof(*b->anchors));
 	if (!b->anchors)
 		return -ENOMEM;
@@ -237,6 +238,7 @@ void broker_anchors_close(struct broker *b)
 	anchors_free(b->anchors, b->policy.unveil_count);
 	b->anchors = NULL;
 	libc_files_close(b);
+	interpreters_release(b);
 }
 
 /* ---- narrowing ---- */

@@ -3,18 +3,23 @@
  * The broker's own structures. One broker serves one policy; a family is one target with all the processes that
  * descend from it, and has one listener and one lane (thread) of its own, so that families cannot delay each other.
  *
- * files:  anchors.c  what the rules hold on to          resolve.c  from a path to an object, in one walk
+ * files:  anchors.c  what the rules hold on to          resolve.c  from a path to an object, walk.c by each step
+ *         opener.c   names whose objects change         canonical.c from a descriptor to its path
  *         lane.c     receive, answer (the carrier)      memory.c   the target's memory, copied once
  *         state.c    cwd and umask, following fork      slow.c     what can block
  *         table.c    the table of operations            ops_*.c    its handlers
+ *         subject.c  what a call is about               standin.c  in place of an O_PATH descriptor
+ *         proc*.c libc_files.c  what there is besides the rules
+ *         program.c script.c words.c become.c trace.c load.c loading.c  how ops_exec.c executes a program
  *         report.c   refusals, once per call and place  confine.c  the broker's own door
- *         landlock.c rulesets, also used by sandbox/
+ *         landlock.c rulesets, also used by sandbox/    umask.c    the mask that files are made with
  */
 #ifndef AIRLOCK_BROKER_H
 #define AIRLOCK_BROKER_H
 
 #include "policy/policy.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <pthread.h>
@@ -35,6 +40,13 @@ struct anchor {
 	size_t mount_count;
 };
 
+/* An interpreter of scripts, by the text that their first lines have. */
+#define INTERPRETERS_MAX 16
+struct interpreter {
+	char *path;
+	int fd; /* O_PATH */
+};
+
 /* The files that libc opens late, held since before confinement: see libc_files.c. */
 #define LIBC_FILES 32
 
@@ -42,10 +54,18 @@ struct broker {
 	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
 	struct anchor *anchors;
 	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
+	int opener; /* its socket; 0 when there is none: see opener.c */
+	pthread_mutex_t opener_lock;
+	struct interpreter interpreters[INTERPRETERS_MAX];
+	size_t interpreter_count;
 	int root; /* O_PATH of "/" */
 	int proc; /* directory descriptor of /proc, opened before confinement */
 	bool private_mounts; /* anchors are detached private mounts: a directory given away leads no higher */
+	atomic_bool moved; /* something was renamed from one anchor's mount to another's: see canonical_of() */
 	bool in_place;
+	/* Direct trees: the kernel resolves what families with `direct` only look at, in their own root, a file system of
+	 * this device. */
+	dev_t direct_root;
 	unsigned layers; /* in force over the targets */
 	int log; /* JSON lines, or -1 */
 	char *exe; /* the program's path, for /proc/self/exe; may be NULL */
@@ -74,6 +94,7 @@ struct state {
 	struct policy *policy; /* what is left of the policy for it; NULL: the broker's own */
 	const struct anchor *anchors; /* for policy, in its order; NULL with policy NULL */
 	struct narrowed *narrowed; /* owns policy and anchors, shared by states that differ in cwd or umask only */
+	char *exe; /* the program that it runs, for /proc/self/exe; NULL: broker.exe */
 	struct stat where; /* of cwd: st_dev and st_ino; what makes two states one */
 	unsigned users; /* requests that hold it; under family.lock */
 	bool seen; /* by the collection in progress */
@@ -89,6 +110,9 @@ struct report {
 	char text[REPORT_TEXT]; /* openat("/etc/shadow", O_RDONLY): ENOENT; unveil /etc/shadow r */
 };
 
+#define SLOW_WORKERS 256 /* at most, of a family */
+#define WORDS_SLOTS 16u
+#define WORDS_SLOT (UINT64_C(64) << 10)
 struct slow_lane;
 struct lane;
 struct family {
@@ -104,15 +128,28 @@ struct family {
 	struct slow_lane *slow;
 	struct lane *lane_data;
 	int pidns; /* the family's pid namespace, once asked for (ops_process.c); else -1 */
+	bool direct; /* set before family_start(): the kernel itself keeps the working directory, and opens for reading */
 	atomic_bool stopping;
 	atomic_bool started; /* the lane has a thread to join */
 	struct {
 		pid_t tid;
 		int64_t when;
 	} forks[32]; /* lane only: granted, perhaps not done yet */
-	/* Set by the caller before family_start(), for a program yet to be executed. */
-	atomic_bool loading; /* the loader runs: see lane.c */
-	atomic_bool execed; /* the one execveat of an `airlock run` has happened */
+	atomic_bool
+		starting; /* set by the caller: the first process is yet to execute its program, whatever the promises */
+	/* Processes whose loader runs, up to their entry point, and threads whose execveat() is the broker's. Under lock. */
+	pid_t loading[SLOW_WORKERS];
+	struct {
+		pid_t tid;
+		int fd;
+	} approved[SLOW_WORKERS];
+	atomic_uint loading_count;
+	/* Where words.c puts arguments: slots of WORDS_SLOT bytes from base on, each beginning with the mark. Under lock. */
+	struct {
+		uint64_t base;
+		unsigned busy;
+		unsigned char mark[16];
+	} words;
 	_Atomic uint64_t requests, refused;
 	struct {
 		int nr;
@@ -127,15 +164,14 @@ struct family {
 	void (*on_report)(void *arg, const struct report *r);
 	void (*on_end)(void *arg);
 	void *arg;
-	pid_t exe_pid; /* unused in place */
 };
 
-/* The caller sets broker, listener, pidfd, loading, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
+/* The caller sets broker, listener, pidfd, starting, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
  * also when it fails; starts the lane's thread. first: the pid of the first process as the broker
  * sees it, whose tag is set now; its whole family inherits it. */
 int family_start(struct family *f, pid_t first, int cwd, mode_t umask);
-/* The program's entry point was reached: loader grants end, before this returns, for all requests not yet decided. */
-void family_entered(struct family *f);
+/* Waits until no request is being decided by what was true before. */
+void family_settle(struct family *f);
 /* Ends the lane, whether tasks live or not (what they ask from now on gets ENOSYS); joins; frees what f holds. */
 void family_stop(struct family *f);
 
@@ -155,6 +191,7 @@ struct request {
 	mode_t mode;
 	struct open_how how; /* openat2 */
 	bool slow; /* runs on a slow worker: may block */
+	bool held_still; /* its caller is stopped by this very thread: it lives, whatever became of the notification */
 	int held; /* 1 + a descriptor that an ANSWER_SLOW keeps for its second run (which closes it); 0 for none */
 	/* filled for reports when a handler refuses */
 	unsigned missing_promise; /* PROMISE_COUNT when none */
@@ -213,13 +250,27 @@ struct answer op_mkdir(struct request *r);
 struct answer op_unlink(struct request *r); /* unlink unlinkat rmdir */
 struct answer op_rename(struct request *r); /* rename renameat renameat2 */
 struct answer op_statfs(struct request *r);
-struct answer op_exec(struct request *r); /* execve execveat: the one start of `airlock run`, else refused */
+struct answer op_link(struct request *r); /* link linkat */
+struct answer op_symlink(struct request *r);
+struct answer op_mknod(struct request *r);
+struct answer op_chmod(struct request *r); /* chmod fchmodat fchmodat2 */
+struct answer op_fchmod(struct request *r);
+struct answer op_chown(struct request *r); /* chown lchown fchownat */
+struct answer op_fchown(struct request *r);
+struct answer op_utimens(struct request *r); /* utime utimes futimesat utimensat */
+struct answer op_truncate(struct request *r);
+struct answer op_getxattr(struct request *r); /* the three kinds of each: -, l-, -at */
+struct answer op_listxattr(struct request *r);
+struct answer op_setxattr(struct request *r); /* and fsetxattr */
+struct answer op_removexattr(struct request *r);
+struct answer op_add_watch(struct request *r);
+struct answer op_exec(struct request *r); /* execve execveat */
 struct answer op_prot_exec(struct request *r); /* mmap mprotect pkey_mprotect with PROT_EXEC */
 struct answer op_task(struct request *r); /* clone fork vfork: counted against the limit of processes */
 struct answer op_signal(struct request *r); /* kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo */
 struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from inside */
 #define AIRLOCK_OP_NARROW 1 /* (op, text, length, NARROW_ parts): the text is in the policy language, at most 64 KiB */
-#define AIRLOCK_OP_QUERY 2 /* (op): 0, so there is a broker and it speaks this version */
+#define AIRLOCK_OP_QUERY 2 /* (op): there is a broker and it speaks this version; 1 with direct trees, else 0 */
 struct answer op_refused(struct request *r); /* report.c: everything else, in a defined way */
 /* The one reader: fills r's copies as r->op says, paths into buffers of PATH_MAX. 0, or the negative errno that the
  * kernel would have given. */
@@ -235,6 +286,8 @@ int memory_write(const struct request *r, uint64_t address, const void *buf, siz
 int memory_dup_fd(const struct request *r, int fd);
 /* Whether the caller still waits for this answer (SECCOMP_IOCTL_NOTIF_ID_VALID). */
 bool request_alive(const struct request *r);
+/* Whether a signal waits for the caller that would have interrupted the call, had the kernel made it. */
+bool request_signalled(const struct request *r);
 
 /* ---- state.c ---- */
 /* Held until state_release(). NULL when the caller is gone or its tag is not ours: deny. */
@@ -246,10 +299,14 @@ int state_start(struct family *f, pid_t first, int cwd, mode_t umask); /* takes 
 void state_stop(struct family *f);
 /* A state like s with another cwd (taken) or umask becomes the calling process's. 0, -ENOMEM, -EPERM. */
 int state_change(struct request *r, int cwd, const mode_t *umask);
+/* It now runs this program. */
+int state_exec(struct request *r, const char *exe);
 /* The same with a policy of its own (its content is taken) and that policy's anchors (taken). */
 int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors);
 
 /* ---- resolve.c: from a path to an object; walk.c: the slow way ---- */
+#define CANONICAL_MAX                                                                                                  \
+	(2 * PATH_MAX) /* a path of the longest kind, asked for from a directory that has such a one itself */
 struct place {
 	int base; /* borrowed or owned descriptor to resolve `rest` from, RESOLVE_BENEATH; -1 in /proc */
 	bool own_base;
@@ -262,7 +319,7 @@ struct place {
 	const struct unveil *rule; /* NULL when everything is visible */
 	struct stat st;
 	char rest[PATH_MAX]; /* relative to base; "." for base itself; may end in a slash; no ".." */
-	char path[PATH_MAX]; /* canonical */
+	char path[CANONICAL_MAX]; /* canonical */
 };
 #define RESOLVE_NOFOLLOW_LAST 1 /* a final symlink is the object */
 #define RESOLVE_PARENT 2 /* the last component names an entry to make or remove: base is its parent, rest the name */
@@ -284,6 +341,8 @@ void place_close(struct place *p);
 int place_open(struct place *p, int flags, mode_t mode);
 /* The canonical path of a descriptor of the broker's (anchors' prefixes applied); -ENOENT when deleted or no path. */
 int canonical_of(const struct state *s, const struct broker *b, int fd, char path[PATH_MAX]);
+/* Where a descriptor's file that has no name (any more) was. -ENOENT for one that has. */
+int last_path_of(const struct broker *b, int fd, char path[PATH_MAX]);
 const struct policy *policy_of(const struct request *r);
 /* policy_judge() for r's state; what only a loader may read is hidden once the program is loaded. */
 int judge(const struct request *r, const char *path, unsigned need, const struct unveil **rule);
@@ -303,6 +362,18 @@ static inline bool in_proc(const char *path)
 	return path[0] == '/' && path[1] == 'p' && path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
 	       (path[5] == 0 || path[5] == '/');
 }
+/* ---- loading.c: processes whose loader runs ---- */
+void load_begin(struct family *f, pid_t pid);
+void load_end(struct family *f, pid_t pid);
+/* Whether the caller is a process whose loader runs. */
+bool request_loading(const struct request *r);
+
+/* ---- script.c ---- */
+/* The interpreters of scripts that have `x` by their own name, and /bin/sh: they run for the scripts' sake. Opened before
+ * confinement. */
+void interpreters_hold(struct broker *b);
+void interpreters_release(struct broker *b);
+
 /* Whether only a loader may use this rule. */
 static inline bool loader_only(const struct unveil *rule)
 {
@@ -310,17 +381,49 @@ static inline bool loader_only(const struct unveil *rule)
 }
 /* Whether a loader may read the object that place_open() opened, promises or not. */
 bool loader_may(const struct request *r, const struct place *p);
-/* Descriptor and canonical path of a dirfd: *own says whether fd is the caller's to close. -EBADF, -ENOTDIR. */
-int base_of(struct request *r, int dirfd, char path[PATH_MAX], bool *own);
+/* The caller's working directory, O_PATH; *own says whether it is the caller's to close. */
+int cwd_of(const struct request *r, bool *own);
+int cwd_path(const struct request *r, char path[PATH_MAX]); /* canonical; 0 or a negative errno */
+/* Descriptor and canonical path of a dirfd: *own says whether fd is the caller's to close; *removed that the directory is
+ * one no more, and path where it was. -EBADF, -ENOTDIR. */
+int base_of(struct request *r, int dirfd, char path[PATH_MAX], bool *own, bool *removed);
 
+/* The part of path below directory, which covers it; "." for the directory itself. canonical.c. */
+const char *path_rest(const char *path, const char *directory);
 /* Appends path's components to text, which ends without a slash at len. 0, 1 for a ".." in it, -ENAMETOOLONG. */
-int path_collapse(char text[PATH_MAX], size_t len, const char *path, bool *slash);
+int path_collapse(char text[CANONICAL_MAX], size_t len, const char *path, bool *slash);
 
 /* ---- proc.c: what of /proc a target may see, from its own place. text is "/proc" or below, without ".." ---- */
 /* A descriptor, for reading or (O_PATH) for attributes; with O_NOFOLLOW of a link itself. Negative errno. */
 int proc_open(struct request *r, const char *text, int flags);
+/* A directory that a link of /proc at text leads to, for a walk to go on from; *own says whether it is the caller's to
+ * close. PROC_ROOT for the root; -1 when there is none, or when it is a descriptor at the path's end (last). */
+#define PROC_ROOT (-2)
+int proc_directory(struct request *r, const char *text, bool last, bool *own);
+/* proc_text.c: fd, or (fd is closed) a copy of it with the numbers that the process has in its own pid namespace, or with
+ * the mounts that it may know of. */
+int proc_copy(const struct request *r, int fd, const char *process, const char *file);
+/* proc_links.c: the caller's descriptor opened again, for no more than what it is open for or a rule gives. */
+int descriptor_again(struct request *r, int number, int flags);
+int descriptor_link(const struct request *r, int number); /* O_PATH, of the link as such */
+ssize_t descriptor_name(const struct request *r, int number, char buf[PATH_MAX]);
+bool descriptors_full(const struct request *r); /* the caller can have no more */
+int terminal_again(const struct request *r, int flags); /* its terminal, if one of the first three is one; -ENXIO */
+/* ops_process.c: the broker's number of a process that the caller calls id; -1. */
+pid_t process_outside(struct request *r, pid_t id);
+/* The same for looking only, directories too: an O_PATH descriptor that no target gets. */
+int proc_look(struct request *r, const char *text, int flags);
+/* The number of the caller's own descriptor that text names; -EINVAL when it names something else that is there. */
+int proc_descriptor(struct request *r, const char *text);
+/* A place of /proc whose path ended in a slash (p->rest has it) is a directory, and no link. */
+static inline int place_flags(const struct place *p, int flags)
+{
+	return p->rest[0] == '/' ? (flags & ~O_NOFOLLOW) | O_DIRECTORY : flags;
+}
 /* Length, or negative errno. */
 ssize_t proc_readlink(struct request *r, const char *text, char buf[PATH_MAX]);
+/* The path of the i-th file about the machine, "" when the policy does not show it; NULL past the last. */
+const char *proc_machine_file(const struct broker *b, size_t i);
 
 /* ---- libc_files.c: what libc reads late, whatever is unveiled ---- */
 void libc_files_open(struct broker *b);
@@ -328,6 +431,15 @@ void libc_files_close(struct broker *b);
 struct landlock_rule;
 /* The Landlock rules that serving them (and /proc) takes; at most LIBC_FILES + 1. */
 size_t libc_files_rules(const struct broker *b, struct landlock_rule *out);
+/* The i-th of them, for direct trees; false past the last. */
+struct libc_file {
+	const char *path;
+	int fd; /* or -1: not there, or not promised */
+	bool directory, device;
+};
+bool libc_file_at(const struct broker *b, size_t i, struct libc_file *out);
+/* Whether text, of /proc, is one of them under these promises. */
+bool libc_files_promise(uint64_t promises, const char *text);
 /* r->path[which] was refused with e (negative): the file nevertheless, opened with these flags (O_PATH for
  * attributes), when it is one of them; else an errno. */
 int libc_files_else(struct request *r, int which, int flags, int e);
@@ -336,6 +448,39 @@ bool libc_files_proc(const struct request *r, const char *text);
 /* A new open file description of fd's object. */
 int fd_reopen(const struct broker *b, int fd, int flags);
 
+/* ---- subject.c ---- */
+/* The object that a call is about. */
+struct subject {
+	int fd; /* O_PATH, or a copy of the caller's own descriptor; -1 when there is none */
+	bool held; /* no rule shows it: the caller holds it open, and it is its own */
+	struct stat st;
+	char path[CANONICAL_MAX]; /* canonical; of a held one perhaps empty */
+};
+/* By r->path[which], or its descriptor when the path is empty and flags (AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH) allow that.
+ * "/proc/self/fd/N" is the caller's own descriptor as well. 0, or the negative errno the target sees. */
+int subject_open(struct request *r, int which, int flags, unsigned need, uint64_t promises, struct subject *s);
+/* By the number of the caller's descriptor. */
+int subject_descriptor(struct request *r, int number, unsigned need, struct subject *s);
+void subject_close(struct subject *s);
+/* A path for calls that take neither O_PATH descriptors nor dirfds. */
+#define SUBJECT_NAME 40
+void subject_name(const struct subject *s, char name[SUBJECT_NAME]);
+/* ---- standin.c: in place of an O_PATH descriptor of what cannot be opened ---- */
+int standin_make(const char *path); /* a descriptor, or a negative errno */
+bool standin_read(int fd, char path[PATH_MAX]); /* the path, when fd is one */
+
+/* The caller's ids, as the broker's user namespace has them. */
+#define CREDENTIALS_GROUPS 256
+struct credentials {
+	uid_t effective, uid; /* uid and gid: what files are made and judged with */
+	gid_t group, gid;
+	gid_t groups[CREDENTIALS_GROUPS];
+	size_t count;
+};
+int credentials_of(const struct request *r, struct credentials *out);
+
+/* ops_open.c: the promises that these permissions take. */
+uint64_t promises_for(unsigned need);
 /* ops_open.c: 0, or the negative errno for a device that p->st is and policy does not name. */
 int device_allowed(const struct request *r, const struct place *p);
 
@@ -351,6 +496,13 @@ void slow_stop(struct family *f);
 void lane_finish(struct request *r, struct answer a);
 /* lane.c: sends an answer; takes answer.fd. */
 void lane_answer(struct family *f, uint64_t id, struct answer a);
+
+/* ---- umask.c ---- */
+/* The calling thread gets a umask of its own. For lanes and slow workers, at their start. */
+void thread_own_fs(void);
+/* The mode to create with, just before the call that creates: r's umask is set, or (a thread without one of its own)
+ * taken off. */
+mode_t mode_for(const struct request *r, mode_t mode);
 
 /* ---- report.c ---- */
 /* Called when r was refused (error positive): decodes, dedupes by (nr, place), counts, logs, tells on_report. */
@@ -386,11 +538,24 @@ struct landlock_spec {
 	unsigned scopes; /* LANDLOCK_SCOPE_ bits, as far as the ABI has them */
 };
 int landlock_enforce(const struct landlock_spec *spec);
+/* The two halves of it, for a ruleset that one process makes and another enters: a descriptor, close-on-exec (that of
+ * all_threads is not looked at); and to enter it. */
+int landlock_ruleset(const struct landlock_spec *spec);
+int landlock_restrict_ruleset(int ruleset, bool all_threads);
+
+/* ---- opener.c: names without `c`, whatever bears them ---- */
+/* Forks it if there are such rules. After the anchors, before confinement, by a process with one thread. */
+int opener_start(struct broker *b, const char *name);
+/* A descriptor of what bears the name now, opened non-blocking; a negative errno. */
+int opener_open(struct broker *b, const struct unveil *rule, int flags);
 
 /* ---- confine.c ---- */
 /* The broker confines itself: capabilities, no_new_privs, Landlock to the union of the policy (plus extra rules: the
  * loader's files), seccomp. landlock says whether the Landlock part can be had. Before any thread or family exists. */
 int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock);
+/* The Landlock ruleset of its targets, below all else that confines them: what the kernel may do on their own call, which
+ * is to execute what has `x`, and extra (the program, its interpreter, direct trees). A descriptor, or a negative errno. */
+int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlock_rule *extra, size_t extra_count);
 /* Its Landlock part alone, for a program that enters its broker's domain before the broker is born. */
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count);
 /* Drops every capability but these (bits), from the bounding set too as far as CAP_SETPCAP is there. */

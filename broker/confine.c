@@ -118,6 +118,8 @@ static void rule_add_name(struct rules *rules, const struct anchor *a, unsigned 
 {
 	struct stat st;
 
+	/* What is executed is handed to the target open for reading. */
+	perms |= perms & PERM_X ? PERM_R : 0u;
 	if (perms & PERM_C) {
 		rule_add(rules, a->fd, true, perms);
 		return;
@@ -174,8 +176,9 @@ static bool needs_network(const struct policy *p)
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count)
 {
 	const struct policy *p = &b->policy;
-	struct rules rules = {calloc(p->unveil_count + extra_count + LIBC_FILES + 8, sizeof(struct landlock_rule)), 0,
-		calloc(p->unveil_count + 8, sizeof(int)), 0};
+	struct rules rules = {
+		calloc(p->unveil_count + extra_count + INTERPRETERS_MAX + LIBC_FILES + 8, sizeof(struct landlock_rule)),
+		0, calloc(p->unveil_count + 8, sizeof(int)), 0};
 	/* Signals: a broker in place must be able to end its program, which is not below it. */
 	struct landlock_spec spec = {.net = !needs_network(p), .scopes = LANDLOCK_SCOPE_BOTH};
 	int r = -ENOMEM;
@@ -194,7 +197,8 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 		if (a->name)
 			rule_add_name(&rules, a, p->unveils[i].perms);
 		else
-			rule_add(&rules, a->fd, true, p->unveils[i].perms);
+			rule_add(&rules, a->fd, true,
+				p->unveils[i].perms | (p->unveils[i].perms & PERM_X ? PERM_R : 0u));
 	}
 	if (p->everything)
 		rule_add(&rules, b->root, true, perms_of_promises(p->promises));
@@ -202,6 +206,8 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 		rule_add_path(&rules, b->root, "tmp", PERM_R | PERM_W | PERM_C);
 	if (p->promises & PROMISE_BIT(tty))
 		rule_add_path(&rules, b->root, "dev/tty", PERM_R | PERM_W);
+	for (size_t i = 0; i < b->interpreter_count; i++)
+		rule_add(&rules, b->interpreters[i].fd, false, PERM_R | PERM_X);
 	rules.count += libc_files_rules(b, rules.list + rules.count);
 	for (size_t i = 0; i < extra_count; i++)
 		rules.list[rules.count++] = extra[i];
@@ -216,11 +222,55 @@ out:
 	return r;
 }
 
+static void rule_add_executable(struct rules *rules, const struct unveil *rule, const struct anchor *a)
+{
+	const unsigned run = PERM_R | PERM_X;
+
+	if (!(rule->perms & PERM_X) || a->fd < 0)
+		return;
+	if (rule->name)
+		rule_add_path(rules, a->fd, a->name, run);
+	else
+		rule_add(rules, a->fd, true, run);
+}
+
+int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlock_rule *extra, size_t extra_count)
+{
+	const struct policy *p = &b->policy;
+	struct rules rules = {
+		calloc(p->unveil_count + extra_count + INTERPRETERS_MAX + 1, sizeof(struct landlock_rule)), 0,
+		calloc(p->unveil_count + 1, sizeof(int)), 0};
+	struct landlock_spec spec = {.net = true, .scopes = scopes};
+	int r = -ENOMEM;
+
+	if (!rules.list || !rules.fds)
+		goto out;
+	if (policy_executes(p)) {
+		for (size_t i = 0; i < p->unveil_count; i++)
+			rule_add_executable(&rules, &p->unveils[i], &b->anchors[i]);
+		if (p->everything)
+			rule_add(&rules, b->root, true, PERM_R | PERM_X);
+	}
+	for (size_t i = 0; i < b->interpreter_count; i++)
+		rule_add(&rules, b->interpreters[i].fd, false, PERM_R | PERM_X);
+	for (size_t i = 0; i < extra_count; i++)
+		rules.list[rules.count++] = extra[i];
+	spec.rules = rules.list;
+	spec.count = rules.count;
+	r = landlock_ruleset(&spec);
+out:
+	for (size_t i = 0; i < rules.fd_count; i++)
+		close(rules.fds[i]);
+	free(rules.fds);
+	free(rules.list);
+	return r;
+}
+
 /* ---- seccomp ---- */
 
 /* What the broker does itself, what starting a target needs, and what the loader of a worker's image calls before the
  * worker's own filter is there. Not in it, and never added below: mounting, bpf, perf_event_open, keys, io_uring,
- * modules, kexec, reboot, swap, quotas, userfaultfd, open_by_handle_at, unshare, clocks, System V objects. */
+ * modules, kexec, reboot, swap, quotas, userfaultfd, open_by_handle_at, unshare (but see below), clocks, System V objects. */
 #define CALL(name) __SNR_##name /* negative where this architecture has none */
 static const int broker_calls[] = {CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(pwrite64),
 	CALL(preadv), CALL(pwritev), CALL(lseek), CALL(close), CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3),
@@ -283,7 +333,7 @@ static void calls_collect(const struct policy *p, bool allowed[NUMBERS])
  * it the report of the refusal, away. RET_TRACE ranks just below a notification and, without a tracer that asked for
  * seccomp events, fails the call with ENOSYS. So that is what the broker gets for calls that it has no business with, and
  * nobody can become that tracer: ptrace with PTRACE_O_TRACESECCOMP is refused first, as is clone into any namespace but
- * a pid namespace (clone3 is not on the list). */
+ * a pid namespace (clone3 is not on the list). unshare goes through for CLONE_FS and nothing else: see umask.c. */
 #define NAMESPACES_DENIED (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWNET)
 /* clang-format off */
 static const struct sock_filter prologue[] = {
@@ -291,17 +341,21 @@ static const struct sock_filter prologue[] = {
 	/* -2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH_NATIVE, 1, 0),
 	/* -1 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 6, 0),
-	/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 8),
+	/* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 10, 0),
+	/* 2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 3),
 	/* 3 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-	/* 4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SEIZE, 1, 0),
-	/* 5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SETOPTIONS, 0, 5),
-	/* 6 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
-	/* 7 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PTRACE_O_TRACESECCOMP, 2, 3),
-	/* 8 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-	/* 9 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES_DENIED, 0, 1),
-	/* 10 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	/* 11 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	/* 4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE_FS, 0, 10),
+	/* 5 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	/* 6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 8),
+	/* 7 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+	/* 8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SEIZE, 1, 0),
+	/* 9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_SETOPTIONS, 0, 5),
+	/* 10 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+	/* 11 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PTRACE_O_TRACESECCOMP, 2, 3),
+	/* 12 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+	/* 13 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES_DENIED, 0, 1),
+	/* 14 */ BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	/* 15 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 };
 /* clang-format on */
 

@@ -76,6 +76,7 @@ static const struct {
 	{SYS_flock, "dx"},
 	{SYS_fchmod, "dx"},
 	{SYS_fchown, "ddd"},
+	{SYS_fsetxattr, "dxxd"},
 	{SYS_chroot, "x"},
 	{SYS_setpgid, "dd"},
 	{SYS_setsid, ""},
@@ -200,6 +201,28 @@ static void put_open_flags(struct out *o, uint64_t flags)
 		put_bits(o, open_words, flags, false);
 }
 
+static void put_argument(struct out *o, char kind, uint64_t value);
+
+/* What calls with a path say besides, from this argument on. */
+static void put_more(struct out *o, const struct request *r)
+{
+	static const struct {
+		int nr, first;
+		const char *arguments;
+	} more[] = {
+		{SYS_fchownat, 2, "dd"},
+		{SYS_truncate, 1, "d"},
+		{SYS_inotify_add_watch, 2, "x"},
+#ifdef SYS_chown
+		{SYS_chown, 1, "dd"},
+		{SYS_lchown, 1, "dd"},
+#endif
+	};
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		for (int k = 0; more[i].nr == r->nr && more[i].arguments[k]; k++)
+			put_argument(o, more[i].arguments[k], r->args[more[i].first + k]);
+}
+
 static void call_with_paths(struct out *o, const struct request *r)
 {
 	const struct operation *op = r->op;
@@ -219,6 +242,7 @@ static void call_with_paths(struct out *o, const struct request *r)
 			put(o, ", 0%o", op->how >= 0 ? (unsigned)r->how.mode : r->mode);
 		return;
 	}
+	put_more(o, r);
 	if (op->mode >= 0) {
 		comma(o);
 		put(o, "0%o", r->mode);

@@ -92,34 +92,57 @@ static int add_rule(int ruleset, const struct landlock_rule *rule, uint64_t hand
 	return errno == EBADFD ? 0 : -errno;
 }
 
-int landlock_enforce(const struct landlock_spec *spec)
+/* The row of the running kernel's ABI; a negative errno when it has no Landlock. */
+static int ladder_row(void)
 {
-	int abi = landlock_abi();
-	struct ruleset_attr attr;
-	unsigned flags = 0;
-	size_t row = sizeof(ladder) / sizeof(ladder[0]);
-	int ruleset, ret = 0;
+	int abi = landlock_abi(), row = sizeof(ladder) / sizeof(ladder[0]) - 1;
 
 	if (abi <= 0)
 		return errno == EOPNOTSUPP ? -EOPNOTSUPP : -ENOSYS;
-	while (row > 1 && ladder[row - 1].abi > abi)
+	while (row > 0 && ladder[row].abi > abi)
 		row--;
-	attr = ladder[row - 1].handled;
+	return row;
+}
+
+int landlock_ruleset(const struct landlock_spec *spec)
+{
+	int row = ladder_row(), ret = 0;
+
+	if (row < 0)
+		return row;
+	struct ruleset_attr attr = ladder[row].handled;
 	if (!spec->net)
 		attr.net = 0;
 	attr.scoped &= spec->scopes;
-	if (spec->all_threads) {
-		flags = ladder[row - 1].restrict_flags & RESTRICT_SELF_TSYNC;
-		if (flags == 0)
-			return -EUSERS;
-	}
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return -errno;
 	for (size_t i = 0; ret == 0 && i < spec->count; i++)
 		ret = add_rule(ruleset, &spec->rules[i], attr.fs);
-	if (ret == 0 && syscall(SYS_landlock_restrict_self, ruleset, flags) != 0)
-		ret = -errno;
+	if (ret < 0)
+		close(ruleset);
+	return ret < 0 ? ret : ruleset;
+}
+
+int landlock_restrict_ruleset(int ruleset, bool all_threads)
+{
+	int row = ladder_row();
+	unsigned flags = row >= 0 && all_threads ? ladder[row].restrict_flags & RESTRICT_SELF_TSYNC : 0;
+
+	if (row < 0)
+		return row;
+	if (all_threads && !flags)
+		return -EUSERS;
+	return syscall(SYS_landlock_restrict_self, ruleset, flags) != 0 ? -errno : 0;
+}
+
+int landlock_enforce(const struct landlock_spec *spec)
+{
+	int ruleset = landlock_ruleset(spec);
+
+	if (ruleset < 0)
+		return ruleset;
+	int ret = landlock_restrict_ruleset(ruleset, spec->all_threads);
 	close(ruleset);
 	return ret;
 }

@@ -7,8 +7,8 @@
  * still lives, which says that both were its own and not those of a process that got its id; only then the decision.
  * CONTINUE is answered by handlers that decide on registers alone.
  *
- * While a program is being loaded (an `airlock run` before its entry point), family.loading grants what PERM_LOADER
- * rules and op_prot_exec say. family_entered() ends that and waits for the request in progress.
+ * While a program is being loaded, up to its entry point, PERM_LOADER rules and op_prot_exec grant its process more.
+ * Whoever ends that calls family_settle(), which waits for the request in progress.
  */
 #include "broker/broker.h"
 #include "policy/promises.h"
@@ -117,7 +117,7 @@ static void request_fill(struct request *r, const struct seccomp_notif *n)
 	for (int i = 0; i < 6; i++)
 		r->args[i] = n->data.args[i];
 	r->path[0] = r->path[1] = NULL;
-	r->slow = false;
+	r->slow = r->held_still = false;
 	r->held = 0;
 	r->missing_promise = PROMISE_COUNT;
 	r->missing_perms = 0;
@@ -163,6 +163,7 @@ static void *lane_main(void *arg)
 	sigemptyset(&set);
 	sigaddset(&set, WAKE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	thread_own_fs();
 	bool ended = false;
 	while (!atomic_load(&f->stopping) && !ended) {
 		memset(lane->notif, 0, lane->notif_size);
@@ -255,10 +256,9 @@ int family_start(struct family *f, pid_t first, int cwd, mode_t umask)
 	return err;
 }
 
-void family_entered(struct family *f)
+void family_settle(struct family *f)
 {
-	atomic_store(&f->loading, false);
-	/* A request that saw it true is decided when its turn is over; those on slow workers are never the loader's. */
+	/* Those on slow workers are never a loader's. */
 	pthread_mutex_lock(&f->lane_data->serving);
 	pthread_mutex_unlock(&f->lane_data->serving);
 }

@@ -86,7 +86,7 @@ static const char *const loader_settings[] = {
 
 static bool loader_setting(const struct request *r, const char *path)
 {
-	if (!atomic_load(&r->family->loading))
+	if (!request_loading(r))
 		return false;
 	for (size_t i = 0; i < sizeof(loader_settings) / sizeof(loader_settings[0]); i++)
 		if (strcmp(path, loader_settings[i]) == 0)
@@ -160,15 +160,28 @@ static bool own_descriptor(const char *text)
 	return strncmp(text, "/proc/self/fd/", 14) == 0;
 }
 
-bool libc_files_proc(const struct request *r, const char *text)
+bool libc_file_at(const struct broker *b, size_t i, struct libc_file *out)
 {
-	uint64_t promises = policy_of(r)->promises;
+	if (i >= FILES)
+		return false;
+	enum kind kind = files[i].kind;
+	*out = (struct libc_file){files[i].path, b->libc[i], kind == TREE, kind == DEVICE_READ || kind == DEVICE_WRITE};
+	return true;
+}
+
+bool libc_files_promise(uint64_t promises, const char *text)
+{
 	if (own_descriptor(text))
 		return promises & STDIO; /* what it holds already */
 	for (size_t i = 0; i < sizeof(proc_files) / sizeof(proc_files[0]); i++)
 		if (strcmp(text, proc_files[i].path) == 0)
 			return promises & proc_files[i].promises;
 	return false;
+}
+
+bool libc_files_proc(const struct request *r, const char *text)
+{
+	return libc_files_promise(policy_of(r)->promises, text);
 }
 
 static int open_tree_file(const struct broker *b, size_t i, const char *rest, int flags)
@@ -239,7 +252,7 @@ static int find(struct request *r, const char *text, int flags)
 	if ((promises & GETPW) && (strcmp(text, "/etc/shadow") == 0 || strcmp(text, "/etc/gshadow") == 0))
 		return -EPERM;
 	if ((promises & PROMISE_BIT(tty)) && strcmp(text, "/dev/tty") == 0)
-		return -ENXIO; /* as for a session without one, which a target's is */
+		return terminal_again(r, flags);
 	size_t i = row_of(text);
 	if (i < FILES) {
 		size_t len = strlen(files[i].path);
@@ -250,7 +263,7 @@ static int find(struct request *r, const char *text, int flags)
 
 int libc_files_else(struct request *r, int which, int flags, int e)
 {
-	char text[PATH_MAX];
+	char text[CANONICAL_MAX];
 	bool slash;
 	const char *path = r->path[which];
 	if (e == -ENOENT && !r->missing_perms)

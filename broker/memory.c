@@ -24,6 +24,7 @@
 #endif
 #define PAGE 4096 /* the smallest there is: never reads across more */
 #define FIRST 512 /* most paths end before */
+#define STATUS 4096 /* more than /proc/PID/status says */
 
 static int read_error(int e)
 {
@@ -84,21 +85,46 @@ int memory_write(const struct request *r, uint64_t address, const void *buf, siz
 	return transfer(r, address, (void *)(uintptr_t)buf, len, true);
 }
 
-/* The thread group of a thread: kernels before 6.9 have no pidfds of threads. */
-static pid_t group_of(const struct request *r)
+/* The status file of the calling thread. */
+static bool status_of(const struct request *r, char text[STATUS])
 {
-	char name[40], text[512];
+	char name[40];
 	snprintf(name, sizeof(name), "%d/status", r->tid);
 	int fd = openat(r->family->broker->proc, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -1;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
+		return false;
+	ssize_t n = read(fd, text, STATUS - 1);
 	close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = 0;
-	const char *line = strstr(text, "\nTgid:");
-	return line ? (pid_t)strtol(line + 6, NULL, 10) : -1;
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+/* What follows word in it; 0 when it is not there. */
+static uint64_t status_number(const char *text, const char *word, int base)
+{
+	const char *line = strstr(text, word);
+	return line ? strtoull(line + strlen(word), NULL, base) : 0;
+}
+
+/* The thread group of a thread: kernels before 6.9 have no pidfds of threads. */
+static pid_t group_of(const struct request *r)
+{
+	char text[STATUS];
+	pid_t group = status_of(r, text) ? (pid_t)status_number(text, "\nTgid:", 10) : 0;
+	return group > 0 ? group : -1;
+}
+
+bool request_signalled(const struct request *r)
+{
+	char text[STATUS];
+	if (!status_of(r, text))
+		return false;
+	uint64_t own = status_number(text, "\nSigPnd:", 16), all = status_number(text, "\nShdPnd:", 16);
+	uint64_t not = status_number(text, "\nSigBlk:", 16) | status_number(text, "\nSigIgn:", 16);
+	/* A signal to the whole process is its first thread's, unless that is busy: which other one's cannot be told. */
+	if ((pid_t)status_number(text, "\nTgid:", 10) != r->tid)
+		all = 0;
+	return ((own | all) & ~not ) && request_alive(r);
 }
 
 int memory_dup_fd(const struct request *r, int fd)
@@ -128,6 +154,8 @@ int memory_dup_fd(const struct request *r, int fd)
 
 bool request_alive(const struct request *r)
 {
+	if (r->held_still)
+		return true;
 	uint64_t id = r->id;
 	return ioctl(r->family->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }

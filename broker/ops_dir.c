@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Owns the calls that change directories: making, removing and renaming entries, and the working directory and umask,
+/* Owns the calls that change directories: making and removing entries, and the working directory and umask,
  * which live in the broker because a target's own root is empty. Entries are named by one component in a parent that
  * the walk opened, so that the kernel follows nothing any more. Runs in the broker. */
 #include "broker/broker.h"
@@ -8,9 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Whether there is something that may be known to be there. */
@@ -34,7 +32,7 @@ struct answer op_mkdir(struct request *r)
 	if (e == 0)
 		e = resolve_parent(r, 0, PERM_C, &p);
 	if (e == 0)
-		e = mkdirat(p.base, p.rest, r->mode & 0777 & ~r->state->umask) < 0 ? -errno : 0;
+		e = mkdirat(p.base, p.rest, mode_for(r, r->mode)) < 0 ? -errno : 0;
 	place_close(&p);
 	if (e == -EISDIR || e == -EBUSY)
 		e = -EEXIST; /* ".", "..", "/" and what is unveiled itself */
@@ -71,42 +69,18 @@ struct answer op_unlink(struct request *r)
 	return e < 0 ? answer_error(-e) : answer_value(0);
 }
 
-/* A rule is a text: to move a directory that holds a narrower one would move what it hides out from under it. */
-static int may_move(struct request *r, const struct place *p)
-{
-	return policy_below(policy_of(r), p->path) ? -EBUSY : 0;
-}
-
-struct answer op_rename(struct request *r)
-{
-	struct place from = {.base = -1}, to = {.base = -1};
-	unsigned flags = (unsigned)r->flags;
-	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return answer_error(EINVAL);
-	int e = promised(r, PROMISE_BIT(rpath) | PROMISE_BIT(cpath));
-	if (e == 0)
-		e = resolve_parent(r, 0, PERM_R | PERM_C, &from);
-	if (e == 0)
-		e = resolve_parent(r, 1, flags & RENAME_EXCHANGE ? PERM_R | PERM_C : PERM_C, &to);
-	if (e == -EISDIR)
-		e = -EBUSY;
-	if (e == 0)
-		e = may_move(r, &from);
-	if (e == 0)
-		e = may_move(r, &to);
-	if (e == 0 && syscall(SYS_renameat2, from.base, from.rest, to.base, to.rest, flags) < 0)
-		e = -errno;
-	place_close(&from);
-	place_close(&to);
-	return e < 0 ? answer_error(-e) : answer_value(0);
-}
-
 /* fd, a directory (taken), becomes the working directory. */
 static struct answer enter(struct request *r, int fd)
 {
 	/* Needs search permission, as chdir(2) does; and an O_PATH descriptor shares nothing with the target's. */
+	char path[PATH_MAX];
 	int cwd = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int e = cwd < 0 ? -errno : state_change(r, cwd, NULL);
+	/* Deeper than the kernel can name there would be no way on, since what is named by no path has no rights. */
+	int e = cwd < 0 ? -errno : canonical_of(r->state, r->family->broker, cwd, path);
+	if (e == -ENAMETOOLONG)
+		close(cwd);
+	else if (cwd >= 0)
+		e = state_change(r, cwd, NULL);
 	close(fd);
 	return e < 0 ? answer_error(-e) : answer_value(0);
 }
@@ -115,8 +89,7 @@ static struct answer enter(struct request *r, int fd)
 static bool stands_there(const struct request *r)
 {
 	char path[PATH_MAX];
-	return r->state->cwd >= 0 && canonical_of(r->state, r->family->broker, r->state->cwd, path) == 0 &&
-	       strcmp(path, r->path[0]) == 0;
+	return cwd_path(r, path) == 0 && strcmp(path, r->path[0]) == 0;
 }
 
 struct answer op_chdir(struct request *r)
@@ -153,7 +126,7 @@ struct answer op_getcwd(struct request *r)
 	uint64_t missing = PROMISE_BIT(rpath);
 	if (!(policy_of(r)->promises & PROMISE_BIT(wpath)) && promised(r, missing) < 0)
 		return answer_error(EPERM);
-	int e = r->state->cwd < 0 ? -ENOENT : canonical_of(r->state, r->family->broker, r->state->cwd, path);
+	int e = cwd_path(r, path);
 	/* Told even when the directory is hidden, as OpenBSD does: it can only be the one that the host started it in, and
 	 * find(1) gives up when it learns neither a descriptor nor a name of it. */
 	if (e < 0)

@@ -66,7 +66,7 @@ static int flags_check(struct request *r, int *flags, mode_t *mode)
 			((how & O_PATH) && (how & ~(uint64_t)(unsigned)FLAGS_PATH)))
 			return -EINVAL;
 		if (resolve & RESOLVE_CACHED)
-			return makes || (how & O_TRUNC) ? -EINVAL : -EAGAIN;
+			return -EAGAIN; /* what is cached here is not the target's business, and it must be ready for this */
 		*flags = (int)how;
 		*mode = (mode_t)r->how.mode;
 	}
@@ -75,7 +75,6 @@ static int flags_check(struct request *r, int *flags, mode_t *mode)
 		return -EINVAL;
 	if ((*flags & O_CREAT) && (*flags & O_DIRECTORY) && !(*flags & TMPFILE_BIT))
 		return -EINVAL; /* as newer kernels: older ones made a file of it */
-	*flags &= ~O_ASYNC; /* has an effect only with an owner, who would be the broker */
 	return 0;
 }
 
@@ -94,21 +93,33 @@ static unsigned needed(int flags)
 	return need;
 }
 
-static uint64_t promises_for(unsigned need)
+uint64_t promises_for(unsigned need)
 {
 	return (need & PERM_R ? PROMISE_BIT(rpath) : 0) | (need & PERM_W ? PROMISE_BIT(wpath) : 0) |
 	       (need & PERM_C ? PROMISE_BIT(cpath) : 0);
 }
 
-/* A blocking open of a FIFO for reading waits for a writer. The lane's reading end is kept meanwhile: to let go of it
- * would break the pipe under a writer who came just then. */
+/* A blocking open of a FIFO for reading waits for a writer. The lane's reading end is kept meanwhile, and is what the
+ * target gets: to let go of it would break the pipe under a writer who came just then. One who came and left before
+ * this waits would not be noticed by waiting: so the watcher interrupts now and then, and what is left is looked at. */
 static struct answer wait_for_writer(struct request *r, bool cloexec)
 {
-	int held = r->held - 1;
+	int held = r->held - 1, e;
 	r->held = 0;
-	int fd = fd_reopen(r->family->broker, held, O_RDONLY | O_NOCTTY);
+	do {
+		struct pollfd p = {held, POLLIN, 0};
+		bool came = poll(&p, 1, 0) > 0;
+		int fd = came ? -EEXIST : fd_reopen(r->family->broker, held, O_RDONLY | O_NOCTTY);
+		e = came || fd >= 0 ? 0 : fd;
+		if (fd >= 0)
+			close(fd);
+	} while (e == -EINTR && !atomic_load(&r->family->stopping) && request_alive(r) && !request_signalled(r));
+	if (e == 0 && fcntl(held, F_SETFL, fcntl(held, F_GETFL) & ~O_NONBLOCK) < 0)
+		e = -errno;
+	if (e == 0)
+		return answer_fd(held, cloexec);
 	close(held);
-	return fd < 0 ? answer_error(-fd) : answer_fd(fd, cloexec);
+	return answer_error(-e);
 }
 
 /* fd was opened non-blocking, and not asked so. */
@@ -118,7 +129,8 @@ static struct answer opened(struct request *r, int fd, const struct place *p, in
 		r->held = fd + 1;
 		return answer_slow();
 	}
-	if (fcntl(fd, F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME)) < 0) {
+	/* O_ASYNC has been set since the open, which makes nobody an owner; to change it would make us one. */
+	if (fcntl(fd, F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME | O_ASYNC)) < 0) {
 		int e = errno;
 		close(fd);
 		return answer_error(e);
@@ -145,15 +157,15 @@ static int open_object(struct request *r, int flags, mode_t mode, unsigned need,
 	if (flags & O_CREAT)
 		how |= RESOLVE_CREATE;
 	int e = promised(r, promises_for(need));
-	if (e < 0 && !(need == PERM_R && atomic_load(&r->family->loading)))
+	if (e < 0 && !(need == PERM_R && request_loading(r)))
 		return e;
 	int extra = flags & O_PATH ? 0 : O_NOCTTY | (r->slow ? 0 : O_NONBLOCK);
-	mode_t made = mode & 0777 & ~r->state->umask;
-	int fd = resolve_open(r, 0, how, need, flags | extra, made, p);
+	bool makes = flags & (O_CREAT | TMPFILE_BIT);
+	int fd = resolve_open(r, 0, how, need, flags | extra, makes ? mode_for(r, mode) : 0, p);
 	if (fd < 0)
 		return fd;
 	if (p->proc)
-		return e < 0 ? e : proc_open(r, p->path, flags);
+		return e < 0 ? e : proc_open(r, p->path, place_flags(p, flags));
 	fd = permitted(r, p, e, fd);
 	int device = fd < 0 || (flags & O_PATH) ? 0 : device_allowed(r, p);
 	if (device < 0) {
@@ -164,18 +176,22 @@ static int open_object(struct request *r, int flags, mode_t mode, unsigned need,
 }
 
 /* The kernel hands no O_PATH descriptor to another process with a notification's answer (EBADF, as of 6.18), so a
- * directory or file asked for by O_PATH is given open for reading, which its rule allows anyway; what cannot be opened
- * without effect cannot be given. Takes fd. */
-static int surrogate(const struct request *r, int fd)
+ * directory or file asked for by O_PATH is given open for reading, which its rule allows anyway, and in place of what
+ * cannot be opened without effect a stand-in. Of a link nothing is given: libc opens one only to change its mode, which
+ * then fails as it should. Takes fd. */
+static int surrogate(const struct request *r, int fd, const char *path)
 {
 	struct stat st;
-	int e = fstat(fd, &st) < 0 ? -errno : 0;
-	if (e == 0 && S_ISLNK(st.st_mode))
-		e = -ELOOP;
-	else if (e == 0 && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		e = -EACCES;
-	int again = e < 0 ? e : fd_reopen(r->family->broker, fd, O_RDONLY | O_NONBLOCK);
+	int again = fstat(fd, &st) < 0 ? -errno : 0;
+	if (again == 0 && S_ISLNK(st.st_mode))
+		again = -EOPNOTSUPP;
+	else if (again == 0 && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		again = standin_make(path);
+	else if (again == 0)
+		again = fd_reopen(r->family->broker, fd, O_RDONLY | O_NONBLOCK);
 	close(fd);
+	if (again >= 0)
+		fcntl(again, F_SETFL, 0);
 	return again;
 }
 
@@ -189,13 +205,16 @@ struct answer op_open(struct request *r)
 	int e = flags_check(r, &flags, &mode);
 	if (e < 0)
 		return answer_error(-e);
+	/* The kernel takes the number first. Here it comes last: what would be made or emptied by then must not be. */
+	if ((flags & (O_CREAT | O_TRUNC)) && r->path[0] && r->path[0][0] && descriptors_full(r))
+		return answer_error(EMFILE);
 	int fd = open_object(r, flags, mode, needed(flags), &p);
 	bool by_rule = fd >= 0 && !p.proc;
 	place_close(&p);
-	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM || fd == -ENXIO) /* a terminal, as the broker would see it */
 		fd = libc_files_else(r, 0, flags, fd);
 	if (fd >= 0 && (flags & O_PATH))
-		fd = surrogate(r, fd);
+		fd = surrogate(r, fd, p.path);
 	bool asked = flags & (O_NONBLOCK | O_PATH);
 	/* No reader of a FIFO yet, or a lease to be broken: what waits natively waits on a worker. */
 	if ((fd == -ENXIO || fd == -EAGAIN) && !asked && !r->slow && !(fd == -ENXIO && (flags & O_ACCMODE) != O_WRONLY))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * This file owns the decisions about processes: executing, executable memory, forking, signalling, narrowing. It runs
- * in the broker. Except for narrowing these are decided on registers alone, which is why they may answer CONTINUE.
+ * This file owns the decisions about processes: forking, signalling, narrowing. It runs in the broker. Except for
+ * narrowing these are decided on registers alone, which is why they may answer CONTINUE.
  */
 #include "broker/broker.h"
 #include "policy/promises.h"
@@ -31,28 +31,6 @@
 #define FORK_MS 50
 
 static const struct answer go_on = {ANSWER_CONTINUE, 0, 0, -1, false};
-
-struct answer op_exec(struct request *r)
-{
-	struct family *f = r->family;
-	bool descriptor = r->nr == SYS_execveat && (r->flags & AT_EMPTY_PATH);
-	bool first = false;
-	/* The start itself: it is our own code that asks, alone in its process, before the program's first instruction. */
-	if (descriptor && atomic_load(&f->loading) && atomic_compare_exchange_strong(&f->execed, &first, true))
-		return go_on;
-	if (promised(r, PROMISE_BIT(exec)))
-		return answer_error(EPERM);
-	r->why = "executing from inside comes with a later version";
-	return answer_error(EACCES);
-}
-
-struct answer op_prot_exec(struct request *r)
-{
-	bool file = r->nr != SYS_mmap || ((int)r->args[4] >= 0 && !(r->args[3] & MAP_ANONYMOUS));
-	if (!(r->args[2] & PROT_EXEC) || (file && atomic_load(&r->family->loading)))
-		return go_on;
-	return promised(r, PROMISE_BIT(prot_exec)) ? answer_error(EPERM) : go_on;
-}
 
 /* ---- counting ---- */
 
@@ -198,7 +176,7 @@ static pid_t own_id(struct request *r)
 }
 
 /* The process of a process or thread id that the caller names, as the broker sees it. -1: there is none, or unknown. */
-static pid_t outside_id(struct request *r, pid_t id)
+pid_t process_outside(struct request *r, pid_t id)
 {
 	int ns = namespace_of(r);
 	int out = ns >= 0 ? ioctl(ns, NS_GET_TGID_FROM_PIDNS, id) : -1;
@@ -237,7 +215,7 @@ static bool process_ours(struct request *r, pid_t id)
 	/* init is a part of the broker. */
 	if (private && id == 1)
 		return false;
-	pid_t outside = outside_id(r, id);
+	pid_t outside = process_outside(r, id);
 	if (outside < 0)
 		return private && namespace_of(r) < 0; /* before 6.11: nobody else is in there */
 	return state_ours(r->family, outside);
@@ -250,8 +228,8 @@ struct answer op_signal(struct request *r)
 	bool self = own > 0 && id == own;
 	/* tkill names a thread: its process decides. */
 	if (r->nr == SYS_tkill && own > 0) {
-		pid_t outside = outside_id(r, id);
-		self = self || (outside > 0 && outside == outside_id(r, own));
+		pid_t outside = process_outside(r, id);
+		self = self || (outside > 0 && outside == process_outside(r, own));
 	}
 	if (self)
 		return go_on;
@@ -261,7 +239,7 @@ struct answer op_signal(struct request *r)
 		return answer_error(EINVAL);
 	if (group ? group_ours(r, id) : process_ours(r, id))
 		return go_on;
-	if (!group && outside_id(r, id) < 0 && namespace_of(r) >= 0)
+	if (!group && process_outside(r, id) < 0 && namespace_of(r) >= 0)
 		return answer_error(ESRCH);
 	r->why = "only its own processes may be signalled";
 	return answer_error(EPERM);
@@ -297,6 +275,10 @@ static int canonical_rule(struct request *r, const struct unveil *rule, char pat
 	r->path[0] = rule->path;
 	r->dirfd[0] = AT_FDCWD;
 	int err = resolve(r, 0, RESOLVE_CREATE | RESOLVE_WALK, 0, &place);
+	if (!err && strlen(place.path) >= PATH_MAX) {
+		place_close(&place);
+		err = -ENAMETOOLONG;
+	}
 	if (!err) {
 		strcpy(path, place.path);
 		*name = place.have_st ? !S_ISDIR(place.st.st_mode) : !place.is_root;
@@ -347,6 +329,8 @@ static int narrow(struct request *r, const struct policy *asked, unsigned parts,
 		return -EPERM;
 	if ((parts & NARROW_UNVEILS) && now->locked)
 		return -EPERM;
+	if ((parts & NARROW_UNVEILS) && r->family->direct)
+		return -EOPNOTSUPP; /* the kernel would go on showing the direct trees */
 	int err = policy_copy(&rules, asked);
 	if (err)
 		return err;
@@ -394,7 +378,7 @@ static int narrow_by_text(struct request *r, const char *text, unsigned parts)
 struct answer op_airlock(struct request *r)
 {
 	if (r->args[0] == AIRLOCK_OP_QUERY)
-		return answer_value(0);
+		return answer_value(r->family->direct);
 	if (r->args[0] != AIRLOCK_OP_NARROW)
 		return answer_error(EINVAL);
 	uint64_t len = r->args[2];

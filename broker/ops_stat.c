@@ -47,10 +47,10 @@ static int object(struct request *r, bool nofollow, bool empty_ok, unsigned need
 	int flags = O_PATH | (nofollow ? O_NOFOLLOW : 0);
 	int e = promised(r, PROMISE_BIT(rpath));
 	int fd = e;
-	if (e == 0 || atomic_load(&r->family->loading)) {
+	if (e == 0 || request_loading(r)) {
 		fd = resolve_open(r, 0, nofollow ? RESOLVE_NOFOLLOW_LAST : 0, need, flags, 0, &p);
 		if (fd >= 0 && p.proc)
-			fd = e < 0 ? e : proc_open(r, p.path, flags);
+			fd = e < 0 ? e : proc_look(r, p.path, place_flags(&p, flags));
 		else if (fd >= 0 && e < 0 && !loader_may(r, &p)) {
 			close(fd);
 			fd = e;
@@ -68,16 +68,29 @@ static struct answer give(struct request *r, uint64_t address, const void *bytes
 	return e < 0 ? answer_error(-e) : answer_value(0);
 }
 
+/* Whether the call failed because the root is hidden. rm(1) looks at it before it removes anything (its name must not lead
+ * there), so it is told what the target's own root is: a directory with nothing in it. In place that would be a lie, and
+ * unveil(2) says ENOENT. */
+static bool own_root(struct request *r, int e)
+{
+	if (e != -ENOENT || r->family->broker->in_place || !r->path[0] || !*r->path[0] ||
+		r->path[0][strspn(r->path[0], "/")] || r->missing_promise < PROMISE_COUNT)
+		return false;
+	r->missing_perms = 0;
+	return true;
+}
+
 struct answer op_stat(struct request *r)
 {
-	struct stat st;
+	struct stat st = {.st_ino = 1, .st_nlink = 2, .st_mode = S_IFDIR | 0755, .st_blksize = 4096};
 	if (r->flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT))
 		return answer_error(EINVAL);
 	int fd = object(r, r->flags & AT_SYMLINK_NOFOLLOW, r->flags & AT_EMPTY_PATH, PERM_R);
-	if (fd < 0)
+	if (fd < 0 && !own_root(r, fd))
 		return answer_error(-fd);
-	int e = fstat(fd, &st) < 0 ? errno : 0;
-	close(fd);
+	int e = fd >= 0 && fstat(fd, &st) < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
 	return e ? answer_error(e) : give(r, r->args[after_path(r)], &st, sizeof(st));
 }
 
@@ -90,11 +103,17 @@ struct answer op_statx(struct request *r)
 		sync == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED))
 		return answer_error(EINVAL);
 	int fd = object(r, r->flags & AT_SYMLINK_NOFOLLOW, r->flags & AT_EMPTY_PATH, PERM_R);
-	if (fd < 0)
+	if (fd < 0 && !own_root(r, fd))
 		return answer_error(-fd);
 	memset(&stx, 0, sizeof(stx));
-	int e = statx(fd, "", AT_EMPTY_PATH | sync, mask, &stx) < 0 ? errno : 0;
-	close(fd);
+	stx.stx_mask = STATX_BASIC_STATS;
+	stx.stx_ino = 1;
+	stx.stx_nlink = 2;
+	stx.stx_mode = S_IFDIR | 0755;
+	stx.stx_blksize = 4096;
+	int e = fd >= 0 && statx(fd, "", AT_EMPTY_PATH | sync, mask, &stx) < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
 	return e ? answer_error(e) : give(r, r->args[4], &stx, sizeof(stx));
 }
 
@@ -142,7 +161,12 @@ struct answer op_readlink(struct request *r)
 			n = fd;
 		} else if (p.proc) {
 			r->missing_promise = PROMISE_COUNT;
-			n = proc_readlink(r, p.path, buf); /* which asks for the promises again */
+			/* Which asks for the promises again. */
+			n = p.rest[0] ? proc_look(r, p.path, place_flags(&p, O_PATH)) : proc_readlink(r, p.path, buf);
+			if (p.rest[0] && n >= 0) {
+				close((int)n);
+				n = -EINVAL;
+			}
 		} else {
 			n = e < 0 ? e : readlinkat(fd, "", buf, sizeof(buf));
 			n = n < 0 && e == 0 ? (errno == ENOENT ? -EINVAL : -errno)

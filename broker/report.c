@@ -26,11 +26,6 @@ static bool address_call(int nr)
 	return nr == SYS_connect || nr == SYS_bind || nr == SYS_sendto || nr == SYS_sendmsg || nr == SYS_sendmmsg;
 }
 
-static bool attribute_read(int nr)
-{
-	return nr == SYS_getxattr || nr == SYS_lgetxattr || nr == SYS_listxattr || nr == SYS_llistxattr;
-}
-
 struct answer op_refused(struct request *r)
 {
 	const struct policy *p = policy_of(r);
@@ -39,9 +34,6 @@ struct answer op_refused(struct request *r)
 		r->why = "no address rule allows this";
 		return answer_error(EACCES);
 	}
-	/* What a file system without attributes says: programs ask for them and go on (ls, cp, tar). */
-	if (attribute_read(r->nr) && (p->promises & PROMISE_BIT(rpath)))
-		return answer_error(EOPNOTSUPP);
 	if (promise >= PROMISE_COUNT)
 		r->why = no_promise;
 	else if (!promised(r, UINT64_C(1) << promise))
@@ -109,7 +101,7 @@ bool report_refusal(struct request *r, int error)
 {
 	struct family *f = r->family;
 	/* The loader looks in many places for each library; that says nothing about the policy. */
-	if (atomic_load(&f->loading) && (error == ENOENT || error == EACCES))
+	if (request_loading(r) && (error == ENOENT || error == EACCES))
 		return false;
 	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
 	bool violation = error == EPERM && (r->missing_promise < PROMISE_COUNT || r->why == no_promise);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -48,7 +49,7 @@ int judge(const struct request *r, const char *path, unsigned need, const struct
 		*rule = found;
 	if (!loader_only(found))
 		return e;
-	if (!atomic_load(&r->family->loading))
+	if (!request_loading(r))
 		return -ENOENT;
 	return need & ~(unsigned)PERM_R ? -EACCES : 0;
 }
@@ -73,80 +74,19 @@ int open_beneath(int base, const char *rest, int flags, mode_t mode, uint64_t mo
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | more};
 	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = mode;
-	/* A rename anywhere during the walk makes it -EAGAIN; so does a lease, which more tries do not break. */
+	/* A rename anywhere during the walk makes it -EAGAIN; so does a lease, which more tries do not break. -EXDEV, where
+	 * nobody asked for one mount alone, says that what was found has left the base meanwhile. */
 	for (int i = 0;; i++) {
 		int fd = (int)syscall(SYS_openat2, base, rest, &how, sizeof(how));
 		if (fd >= 0)
 			return fd;
-		if (errno != EAGAIN || i == RACES)
-			return -errno;
+		bool left = errno == EXDEV && !(more & RESOLVE_NO_XDEV);
+		if ((errno != EAGAIN && !left) || i == RACES)
+			return left ? -ENOENT : -errno;
 	}
 }
 
-int canonical_of(const struct state *s, const struct broker *b, int fd, char path[PATH_MAX])
-{
-	static const char deleted[] = " (deleted)";
-	char name[32];
-	struct statx x;
-	(void)s; /* the descriptors of narrower anchors are of the broker's own mounts */
-	snprintf(name, sizeof(name), "self/fd/%d", fd);
-	ssize_t n = readlinkat(b->proc, name, path, PATH_MAX);
-	if (n < 0)
-		return -errno;
-	if (n == PATH_MAX)
-		return -ENAMETOOLONG;
-	path[n] = 0;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &x) < 0)
-		return -errno;
-	if (path[0] != '/' || x.stx_nlink == 0)
-		return -ENOENT;
-	size_t len = (size_t)n, tail = sizeof(deleted) - 1;
-	if (len > tail && !S_ISDIR(x.stx_mode) && strcmp(path + len - tail, deleted) == 0)
-		return -ENOENT;
-	for (size_t i = 0; b->private_mounts && i < b->policy.unveil_count; i++)
-		for (size_t k = 0; k < b->anchors[i].mount_count; k++) {
-			if (b->anchors[i].mounts[k] != x.stx_mnt_id)
-				continue;
-			const char *prefix = b->policy.unveils[i].path;
-			size_t add = prefix[1] ? strlen(prefix) : 0;
-			if (len == 1 && add)
-				len = 0;
-			if (len + add >= PATH_MAX)
-				return -ENAMETOOLONG;
-			memmove(path + add, path, len);
-			memcpy(path, prefix, add);
-			path[len + add] = 0;
-			return 0;
-		}
-	return 0;
-}
-
-int base_of(struct request *r, int dirfd, char path[PATH_MAX], bool *own)
-{
-	struct stat st;
-	*own = false;
-	int fd = r->state->cwd;
-	if (dirfd != AT_FDCWD) {
-		fd = memory_dup_fd(r, dirfd);
-		if (fd < 0)
-			return fd;
-		*own = true;
-	}
-	int e = 0;
-	if (fd < 0)
-		e = -ENOENT;
-	else if (*own && fstat(fd, &st) < 0)
-		e = -errno;
-	else if (*own && !S_ISDIR(st.st_mode))
-		e = -ENOTDIR;
-	else
-		e = canonical_of(r->state, r->family->broker, fd, path);
-	if (e < 0 && *own)
-		close(fd);
-	return e < 0 ? e : fd;
-}
-
-int path_collapse(char text[PATH_MAX], size_t len, const char *path, bool *slash)
+int path_collapse(char text[CANONICAL_MAX], size_t len, const char *path, bool *slash)
 {
 	*slash = false;
 	while (*path) {
@@ -157,7 +97,7 @@ int path_collapse(char text[PATH_MAX], size_t len, const char *path, bool *slash
 		if (n == 1 && path[0] == '.') {
 			*slash = true;
 		} else if (n) {
-			if (len + 1 + n >= PATH_MAX - 1)
+			if (len + 1 + n >= CANONICAL_MAX - 1)
 				return -ENAMETOOLONG;
 			text[len++] = '/';
 			memcpy(text + len, path, n);
@@ -179,16 +119,6 @@ static bool ends_in_dot(const char *path)
 	return n && path[n - 1] == '.' && (n == 1 || path[n - 2] == '/');
 }
 
-/* The part of path below directory, which covers it; "." for the directory itself. */
-static const char *rest_of(const char *path, const char *directory)
-{
-	size_t len = strlen(directory);
-	path += len;
-	if (len > 1 && *path == '/')
-		path++;
-	return *path ? path : ".";
-}
-
 /* Chooses what to resolve from, for a path whose text was judged well. 1: it must be walked. */
 static int choose(struct request *r, int base, const char *base_path, struct place *out)
 {
@@ -198,19 +128,21 @@ static int choose(struct request *r, int base, const char *base_path, struct pla
 	out->is_root = out->rule ? !name && strcmp(out->path, out->rule->path) == 0 : !out->path[1];
 	if (base >= 0 && !name && policy_find(p, base_path) == out->rule) {
 		out->base = base; /* the very object, wherever it is by now */
-		rest = rest_of(out->path, base_path);
+		rest = path_rest(out->path, base_path);
 	} else if (!out->rule) {
 		out->base = r->family->broker->root; /* everything is visible, from in place */
-		rest = rest_of(out->path, "/");
+		rest = path_rest(out->path, "/");
 	} else {
 		const struct anchor *a = anchor_of(r, out->rule);
 		if (a->fd < 0)
 			return -ENOENT;
 		out->base = a->fd;
 		out->dev = a->dev;
-		rest = name ? a->name : rest_of(out->path, out->rule->path);
+		rest = name ? a->name : path_rest(out->path, out->rule->path);
 	}
-	snprintf(out->rest, sizeof(out->rest), "%s", rest);
+	if (strlen(rest) + sizeof("/.") > sizeof(out->rest))
+		return 1; /* too long for one call, from so far above */
+	strcpy(out->rest, rest);
 	return 0;
 }
 
@@ -220,14 +152,16 @@ static int resolve_text(struct request *r, int which, unsigned how, unsigned nee
 	const char *path = r->path[which];
 	char base_path[PATH_MAX] = "";
 	size_t len = 0;
-	bool own = false, slash = false;
+	bool own = false, slash = false, removed = false;
 	int base = -1, e;
 	if ((how & RESOLVE_PARENT) && ends_in_dot(path))
 		return 1;
 	if (*path != '/') {
-		base = base_of(r, r->dirfd[which], base_path, &own);
-		if (base < 0)
-			return base;
+		base = base_of(r, r->dirfd[which], base_path, &own, &removed);
+		if (base >= 0 && removed && own)
+			close(base);
+		if (base < 0 || removed)
+			return base < 0 ? base : 1;
 		len = base_path[1] ? strlen(base_path) : 0;
 		memcpy(out->path, base_path, len);
 	}
@@ -239,8 +173,9 @@ static int resolve_text(struct request *r, int which, unsigned how, unsigned nee
 		e = choose(r, base, base_path, out);
 	if (e == 0 && (how & RESOLVE_PARENT) && out->is_root)
 		e = 1;
+	/* path_collapse() left room. "x/." and "x/" are not the same where x is to be made, or is somebody else's link. */
 	if (e == 0 && slash && strcmp(out->rest, ".") != 0)
-		strcat(out->rest, "/"); /* path_collapse() left room */
+		strcat(out->rest, ends_in_dot(path) ? "/." : "/");
 	out->own_base = own && e == 0 && out->base == base;
 	if (own && !out->own_base)
 		close(base);
@@ -254,12 +189,33 @@ static void place_init(struct place *p)
 	p->rest[0] = p->path[0] = 0;
 }
 
+/* "/proc/self/fd/3/name" is "name" from the caller's own descriptor: how programs do what has no call with a dirfd (tar,
+ * for attributes). */
+static bool from_descriptor(struct request *r, int which)
+{
+	static const char own[] = "/proc/self/fd/";
+	const char *number = r->path[which] + sizeof(own) - 1;
+	if (strncmp(r->path[which], own, sizeof(own) - 1) != 0 || *number < '0' || *number > '9')
+		return false;
+	char *end;
+	unsigned long n = strtoul(number, &end, 10);
+	if (n > INT_MAX || *end != '/' || !end[strspn(end, "/")])
+		return false;
+	r->dirfd[which] = (int)n;
+	r->path[which] = end + strspn(end, "/");
+	return true;
+}
+
 int resolve(struct request *r, int which, unsigned how, unsigned need, struct place *out)
 {
 	uint64_t asked = r->op && r->op->how >= 0 ? r->how.resolve : 0;
 	place_init(out);
 	if (!r->path[which] || !r->path[which][0])
 		return -ENOENT;
+	if (!asked && from_descriptor(r, which)) {
+		int e = resolve(r, which, how, need, out);
+		return e == -EBADF ? -ENOENT : e;
+	}
 	if (!(how & RESOLVE_WALK) && !(asked & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV))) {
 		int e = resolve_text(r, which, how, need, out);
 		if (e <= 0)
@@ -279,15 +235,15 @@ void place_close(struct place *p)
 
 bool loader_may(const struct request *r, const struct place *p)
 {
-	if (!p->rule || !(p->rule->perms & PERM_LOADER) || !atomic_load(&r->family->loading) || !p->have_st)
+	if (!p->rule || !(p->rule->perms & PERM_LOADER) || !p->have_st || !request_loading(r))
 		return false;
 	const char *name = strrchr(p->path, '/');
 	return S_ISREG(p->st.st_mode) && (p->rule->name || (name && strstr(name, ".so")));
 }
 
-int place_open(struct place *p, int flags, mode_t mode)
+/* fd is what the place leads to, or a negative errno. */
+static int place_opened(struct place *p, int fd)
 {
-	int fd = open_beneath(p->base, p->rest, flags, mode, p->resolve);
 	if (fd < 0)
 		return fd;
 	p->have_st = fstat(fd, &p->st) == 0;
@@ -298,10 +254,15 @@ int place_open(struct place *p, int flags, mode_t mode)
 	return fd;
 }
 
+int place_open(struct place *p, int flags, mode_t mode)
+{
+	return place_opened(p, open_beneath(p->base, p->rest, flags, mode, p->resolve));
+}
+
 /* Whether the text leads through a name that is hidden though what lies around it is not: then no errno may tell. */
 static bool through_hidden(const struct request *r, const struct place *p)
 {
-	char prefix[PATH_MAX];
+	char prefix[CANONICAL_MAX];
 	if (!p->rule)
 		return false;
 	size_t len = strlen(p->rule->path);
@@ -341,6 +302,9 @@ int resolve_open(struct request *r, int which, unsigned how, unsigned need, int 
 		int fd = before_device(r, out, flags);
 		if (fd == 0)
 			fd = place_open(out, flags, mode);
+		/* Our own Landlock domain: another object has the name than at the start. */
+		if (fd == -EACCES && out->rule && out->rule->name && !(flags & O_PATH))
+			fd = place_opened(out, opener_open(r->family->broker, out->rule, flags));
 		if (fd >= 0 && loader_only(out->rule) && !loader_may(r, out)) {
 			close(fd);
 			fd = refuse(r, out->path, need, -ENOENT);

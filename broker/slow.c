@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * This file owns the requests that can block: opens of FIFOs and devices, files that are leased, mounts that stall. It
- * runs in the broker: up to 64 workers for a family, made on demand and ended when idle, and a watcher while anything
+ * runs in the broker: up to 256 workers for a family, made on demand and ended when idle, and a watcher while anything
  * is pending. A worker whose caller died is interrupted by a signal, again and again, until it has noticed: one
- * signal alone could come just before the call that blocks.
+ * signal alone could come just before the call that blocks. The same is done when a signal waits for the caller, which
+ * sleeps too deep to be woken by it: the call then fails as the kernel's would have, restarted if the handler says so.
  */
 #include "broker/broker.h"
 
@@ -14,16 +15,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKERS 64
+#define WORKERS SLOW_WORKERS
 #define STACK (256 * 1024)
 #define IDLE_SECONDS 2
 #define WATCH_NS 20000000L
+#define ERESTARTSYS 512 /* the kernel's own */
 
 enum worker_state { WORKER_NONE, WORKER_IDLE, WORKER_BUSY, WORKER_ENDED };
 
 struct worker {
 	struct slow_lane *lane;
 	enum worker_state state;
+	bool looks_up; /* is to be interrupted now and then: see wait_for_writer() */
 	pthread_t thread;
 	pthread_cond_t work;
 	struct request request;
@@ -80,6 +83,10 @@ static void run(struct worker *w)
 	}
 	if (a.kind == ANSWER_SLOW)
 		a = answer_error(EAGAIN);
+	/* Only a caller on whom a signal waits is interrupted, so none will ever see this number: on the way out the kernel
+	 * runs the handler and makes EINTR of it, or repeats the call. */
+	if (a.kind == ANSWER_ERROR && a.error == EINTR && request_signalled(r))
+		a.error = ERESTARTSYS;
 	lane_finish(r, a);
 	state_release(r->family, r->state);
 }
@@ -88,6 +95,7 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct slow_lane *l = w->lane;
+	thread_own_fs();
 	pthread_mutex_lock(&l->lock);
 	for (;;) {
 		struct timespec until = after(IDLE_SECONDS, 0);
@@ -117,7 +125,9 @@ static void *watcher_main(void *arg)
 		pthread_cond_timedwait(&l->watch, &l->lock, &until);
 		for (size_t i = 0; i < WORKERS; i++) {
 			struct worker *w = l->workers[i];
-			if (w && w->state == WORKER_BUSY && (l->stop || !request_alive(&w->request)))
+			if (w && w->state == WORKER_BUSY &&
+				(w->looks_up || l->stop || !request_alive(&w->request) ||
+					request_signalled(&w->request)))
 				pthread_kill(w->thread, WAKE_SIGNAL);
 		}
 	}
@@ -192,6 +202,7 @@ static struct worker *worker_get(struct slow_lane *l)
 static void fill(struct worker *w, const struct request *r)
 {
 	w->request = *r;
+	w->looks_up = r->held > 0;
 	for (int i = 0; i < 2; i++) {
 		if (r->path[i])
 			w->request.path[i] = strcpy(w->path[i], r->path[i]);

@@ -47,6 +47,7 @@ static void state_free(struct family *f, struct state *s)
 	narrowed_release(f, s->narrowed);
 	if (s->cwd >= 0)
 		close(s->cwd);
+	free(s->exe);
 	free(s);
 }
 
@@ -133,8 +134,13 @@ static void collect(struct family *f, const struct state *keep)
 	f->state_count = kept;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 /* The state of this content: an old one, or a new one at the table's end (tags only grow). Takes cwd. Under f->lock. */
-static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, struct state **out)
+static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, const char *exe, struct state **out)
 {
 	struct stat st;
 	if (fstat(cwd, &st)) {
@@ -146,19 +152,25 @@ static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, st
 		/* The same directory may be reached through two mounts; which one makes no difference to a target,
 		 * whose view of it is decided by the rules and not by mounts. */
 		if (s->umask == mask && s->narrowed == n && s->where.st_ino == st.st_ino &&
-			s->where.st_dev == st.st_dev) {
+			s->where.st_dev == st.st_dev && same_text(s->exe, exe)) {
 			close(cwd);
 			*out = s;
 			return 0;
 		}
 	}
 	struct state *s = f->state_count < f->state_max ? calloc(1, sizeof(*s)) : NULL;
-	if (!s) {
+	char *name = s && exe ? strdup(exe) : NULL;
+	if (!s || (exe && !name)) {
+		free(s);
 		close(cwd);
 		return -ENOMEM;
 	}
-	*s = (struct state){
-		.tag = atomic_fetch_add(&next_tag, 1), .cwd = cwd, .umask = mask, .narrowed = n, .where = st};
+	*s = (struct state){.tag = atomic_fetch_add(&next_tag, 1),
+		.cwd = cwd,
+		.umask = mask,
+		.narrowed = n,
+		.exe = name,
+		.where = st};
 	if (n) {
 		n->users++;
 		s->policy = &n->policy;
@@ -188,8 +200,8 @@ static int tag_move(const struct request *r, const struct state *from, const str
 	return request_alive(r) ? -EAGAIN : -EPERM;
 }
 
-/* cwd is borrowed and may be -1; n is borrowed and may be NULL (unchanged). */
-static int change(struct request *r, int cwd, const mode_t *mask, struct narrowed *n)
+/* All borrowed; cwd -1 and NULL: unchanged. */
+static int change(struct request *r, int cwd, const mode_t *mask, struct narrowed *n, const char *exe)
 {
 	struct family *f = r->family;
 	int err = -EAGAIN;
@@ -206,11 +218,13 @@ static int change(struct request *r, int cwd, const mode_t *mask, struct narrowe
 		pthread_mutex_lock(&f->lock);
 		if (f->state_count >= f->state_max)
 			collect(f, from);
-		err = fd < 0 ? -ENOMEM : intern(f, fd, mask ? *mask : from->umask, n ? n : from->narrowed, &to);
+		err = fd < 0 ? -ENOMEM
+			     : intern(f, fd, mask ? *mask : from->umask, n ? n : from->narrowed, exe ? exe : from->exe,
+				       &to);
 		if (to)
 			to->users++;
 		pthread_mutex_unlock(&f->lock);
-		if (!err)
+		if (to)
 			err = to == from ? 0 : tag_move(r, from, to);
 		state_release(f, to);
 		state_release(f, from);
@@ -220,10 +234,15 @@ static int change(struct request *r, int cwd, const mode_t *mask, struct narrowe
 
 int state_change(struct request *r, int cwd, const mode_t *umask)
 {
-	int err = change(r, cwd, umask, NULL);
+	int err = change(r, cwd, umask, NULL, NULL);
 	if (cwd >= 0)
 		close(cwd);
 	return err;
+}
+
+int state_exec(struct request *r, const char *exe)
+{
+	return change(r, -1, NULL, NULL, exe);
 }
 
 int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors)
@@ -244,7 +263,7 @@ int state_narrow(struct request *r, struct policy *policy, struct anchor *anchor
 	bool room = f->narrow_weight + weight <= f->state_max;
 	f->narrow_weight += weight;
 	pthread_mutex_unlock(&f->lock);
-	int err = room ? change(r, -1, NULL, n) : -ENOMEM;
+	int err = room ? change(r, -1, NULL, n, NULL) : -ENOMEM;
 	pthread_mutex_lock(&f->lock);
 	narrowed_release(f, n);
 	pthread_mutex_unlock(&f->lock);
@@ -253,11 +272,12 @@ int state_narrow(struct request *r, struct policy *policy, struct anchor *anchor
 
 int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
 {
-	/* A family may hold an eighth of the broker's descriptors, so that it starves no other. */
+	/* A family may hold a quarter of the broker's descriptors, so that it starves no other: a thousand processes that
+	 * stand in directories of their own, where the hard limit is 4096. */
 	struct rlimit64 files, limit;
-	uint64_t share = getrlimit64(RLIMIT_NOFILE, &files) ? 0 : files.rlim_cur / 8;
+	uint64_t share = getrlimit64(RLIMIT_NOFILE, &files) ? 0 : files.rlim_cur / 4;
 	f->state_max = share > STATES_MAX ? STATES_MAX : share < 32 ? 32 : (size_t)share;
-	f->states = calloc(f->state_max, sizeof(*f->states));
+	f->states = calloc(f->state_max, sizeof(struct state *));
 	int err = f->states ? 0 : -ENOMEM;
 	if (!err && prlimit64(first, RLIMIT_LOCKS, NULL, &limit))
 		err = -errno;
@@ -270,7 +290,7 @@ int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
 		base = base % (limit.rlim_max / 2 + 1) + 1;
 	atomic_compare_exchange_strong(&next_tag, &none, base);
 	struct state *s;
-	err = intern(f, cwd, umask, NULL, &s);
+	err = intern(f, cwd, umask, NULL, NULL, &s);
 	if (err)
 		return err;
 	if (limit.rlim_max < s->tag)

@@ -14,6 +14,12 @@
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
+#ifndef SYS_setxattrat /* 6.13 */
+#define SYS_setxattrat 463
+#define SYS_getxattrat 464
+#define SYS_listxattrat 465
+#define SYS_removexattrat 466
+#endif
 #define NO -1
 #define HOW_MIN 24 /* OPEN_HOW_SIZE_VER0 */
 #define HOW_MAX 4096
@@ -23,6 +29,7 @@
 	[SYS_##name] = {SYS_##name, #name, {d0, d1}, {p0, p1}, fl, mo, ho, fixed, handler}
 #define PLAIN(name, handler) ROW(name, NO, NO, NO, NO, NO, NO, NO, 0, handler)
 #define PATH(name, handler) ROW(name, NO, NO, 0, NO, NO, NO, NO, 0, handler)
+#define LINK(name, handler) ROW(name, NO, NO, 0, NO, NO, NO, NO, AT_SYMLINK_NOFOLLOW, handler)
 #define AT(name, handler) ROW(name, 0, NO, 1, NO, NO, NO, NO, 0, handler)
 
 static const struct operation table[] = {
@@ -52,24 +59,30 @@ static const struct operation table[] = {
 	PLAIN(tgkill, op_signal),
 	PLAIN(rt_sigqueueinfo, op_signal),
 	PLAIN(rt_tgsigqueueinfo, op_signal),
-	/* Not performed by this version; their paths are copied for the report. */
-	ROW(linkat, 0, 2, 1, 3, 4, NO, NO, 0, op_refused),
-	ROW(symlinkat, NO, 1, 0, 2, NO, NO, NO, 0, op_refused),
-	ROW(mknodat, 0, NO, 1, NO, NO, 2, NO, 0, op_refused),
-	ROW(fchmodat, 0, NO, 1, NO, NO, 2, NO, 0, op_refused),
-	ROW(fchmodat2, 0, NO, 1, NO, 3, 2, NO, 0, op_refused),
-	ROW(fchownat, 0, NO, 1, NO, 4, NO, NO, 0, op_refused),
-	ROW(utimensat, 0, NO, 1, NO, 3, NO, NO, 0, op_refused),
-	PATH(truncate, op_refused),
-	PATH(setxattr, op_refused),
-	PATH(lsetxattr, op_refused),
-	PATH(getxattr, op_refused),
-	PATH(lgetxattr, op_refused),
-	PATH(listxattr, op_refused),
-	PATH(llistxattr, op_refused),
-	PATH(removexattr, op_refused),
-	PATH(lremovexattr, op_refused),
-	AT(inotify_add_watch, op_refused),
+	ROW(linkat, 0, 2, 1, 3, 4, NO, NO, 0, op_link),
+	ROW(symlinkat, NO, 1, 0, 2, NO, NO, NO, 0, op_symlink),
+	ROW(mknodat, 0, NO, 1, NO, NO, 2, NO, 0, op_mknod),
+	ROW(fchmodat, 0, NO, 1, NO, NO, 2, NO, 0, op_chmod),
+	ROW(fchmodat2, 0, NO, 1, NO, 3, 2, NO, 0, op_chmod),
+	PLAIN(fchmod, op_fchmod),
+	ROW(fchownat, 0, NO, 1, NO, 4, NO, NO, 0, op_chown),
+	PLAIN(fchown, op_fchown),
+	ROW(utimensat, 0, NO, 1, NO, 3, NO, NO, 0, op_utimens),
+	PATH(truncate, op_truncate),
+	PATH(getxattr, op_getxattr),
+	LINK(lgetxattr, op_getxattr),
+	ROW(getxattrat, 0, NO, 1, NO, 2, NO, NO, 0, op_getxattr),
+	PATH(listxattr, op_listxattr),
+	LINK(llistxattr, op_listxattr),
+	ROW(listxattrat, 0, NO, 1, NO, 2, NO, NO, 0, op_listxattr),
+	PATH(setxattr, op_setxattr),
+	LINK(lsetxattr, op_setxattr),
+	PLAIN(fsetxattr, op_setxattr),
+	ROW(setxattrat, 0, NO, 1, NO, 2, NO, NO, 0, op_setxattr),
+	PATH(removexattr, op_removexattr),
+	LINK(lremovexattr, op_removexattr),
+	ROW(removexattrat, 0, NO, 1, NO, 2, NO, NO, 0, op_removexattr),
+	ROW(inotify_add_watch, NO, NO, 1, NO, NO, NO, NO, 0, op_add_watch),
 #ifdef SYS_renameat
 	ROW(renameat, 0, 2, 1, 3, NO, NO, NO, 0, op_rename),
 #endif
@@ -86,15 +99,15 @@ static const struct operation table[] = {
 	ROW(rename, NO, NO, 0, 1, NO, NO, NO, 0, op_rename),
 	PLAIN(fork, op_task),
 	PLAIN(vfork, op_task),
-	ROW(link, NO, NO, 0, 1, NO, NO, NO, 0, op_refused),
-	ROW(symlink, NO, NO, 0, 1, NO, NO, NO, 0, op_refused),
-	ROW(mknod, NO, NO, 0, NO, NO, 1, NO, 0, op_refused),
-	ROW(chmod, NO, NO, 0, NO, NO, 1, NO, 0, op_refused),
-	PATH(chown, op_refused),
-	PATH(lchown, op_refused),
-	PATH(utime, op_refused),
-	PATH(utimes, op_refused),
-	AT(futimesat, op_refused),
+	ROW(link, NO, NO, 0, 1, NO, NO, NO, 0, op_link),
+	ROW(symlink, NO, NO, 0, 1, NO, NO, NO, 0, op_symlink),
+	ROW(mknod, NO, NO, 0, NO, NO, 1, NO, 0, op_mknod),
+	ROW(chmod, NO, NO, 0, NO, NO, 1, NO, 0, op_chmod),
+	PATH(chown, op_chown),
+	LINK(lchown, op_chown),
+	PATH(utime, op_utimens),
+	PATH(utimes, op_utimens),
+	AT(futimesat, op_utimens),
 #endif
 };
 static const struct operation airlock_row = {AIRLOCK_SYSCALL, "airlock", {NO, NO}, {NO, NO}, NO, NO, NO, 0, op_airlock};
@@ -129,10 +142,18 @@ static int read_how(struct request *r)
 	return 0;
 }
 
-/* Since 6.11, NULL with AT_EMPTY_PATH is the empty path for these two. */
+/* Since 6.11, NULL with AT_EMPTY_PATH is the empty path for these. */
 static bool null_is_empty(const struct request *r)
 {
-	return (r->nr == SYS_newfstatat || r->nr == SYS_statx) && (r->flags & AT_EMPTY_PATH);
+	bool stat = r->nr == SYS_newfstatat || r->nr == SYS_statx;
+	bool attribute = r->nr >= SYS_setxattrat && r->nr <= SYS_removexattrat;
+	return (stat || attribute) && (r->flags & AT_EMPTY_PATH);
+}
+
+/* And for these two NULL is no path: they are about the descriptor. */
+static bool null_is_none(const struct request *r)
+{
+	return r->op->handle == op_utimens && r->op->dirfd[0] >= 0;
 }
 
 int request_read(struct request *r, char *path0, char *path1)
@@ -159,6 +180,8 @@ int request_read(struct request *r, char *path0, char *path1)
 			continue;
 		uint64_t address = r->args[op->path[i]];
 		ssize_t len = 0;
+		if (!address && null_is_none(r))
+			continue;
 		if (!address && null_is_empty(r))
 			buffers[i][0] = 0;
 		else

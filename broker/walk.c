@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LINKS_MAX 40 /* as the kernel's */
+#define RACES 8 /* as often as somebody may swap a directory behind us */
 
 struct walker {
 	struct request *r;
@@ -22,12 +24,16 @@ struct walker {
 	unsigned how, need;
 	int cur; /* the directory of out->path; -1 in /proc */
 	bool own;
+	bool removed; /* cur was removed: there is nothing in it, and nothing can be made there */
 	dev_t dev; /* of cur when it was looked at, else 0 */
 	size_t len; /* of out->path, where "/" counts as nothing */
 	size_t floor; /* len where the walk began, for BENEATH and IN_ROOT */
+	size_t stands; /* so much of the text is a directory that the target has in its hand, or one above that */
 	int floor_fd; /* IN_ROOT: what stands for "/" */
+	dev_t begun; /* NO_XDEV: that of the directory it began in */
 	unsigned links;
 	bool done;
+	bool raced; /* what was walked as a directory has become a link since */
 	const char *at; /* in todo */
 	const char *asked; /* in todo: from here on it is what the target asked, before it what a hidden link said */
 	char todo[PATH_MAX];
@@ -56,20 +62,22 @@ static void hold(struct walker *w, int fd, bool own, dev_t dev)
 	w->cur = fd;
 	w->own = own;
 	w->dev = dev;
+	w->removed = false;
 }
 
 static void cut(struct walker *w, size_t len)
 {
 	w->len = len;
+	w->stands = len < w->stands ? len : w->stands;
 	w->out->path[len] = 0;
 }
 
 /* Takes the directory of the text into the hand. */
 static int enter(struct walker *w)
 {
-	if (w->resolve & RESOLVE_NO_XDEV)
-		return error(w, -EXDEV); /* not known which mounts lie between */
 	if (in_proc(text(w))) {
+		if (w->resolve & RESOLVE_NO_XDEV)
+			return error(w, -EXDEV);
 		hold(w, -1, false, 0);
 		return 0;
 	}
@@ -92,19 +100,38 @@ static int enter(struct walker *w)
 		close(fd);
 		fd = -ENOENT;
 	}
+	/* Each rule may have a mount of its own, which the target must not notice: what counts is the file system. */
+	struct stat st;
+	if (fd >= 0 && (w->resolve & RESOLVE_NO_XDEV) && (fstat(fd, &st) < 0 || st.st_dev != w->begun)) {
+		close(fd);
+		fd = -EXDEV;
+	}
+	/* The text has no links in it: what was one of its directories is a link by now. */
+	w->raced = fd == -ELOOP;
 	if (fd < 0)
 		return error(w, fd);
 	hold(w, fd, true, 0);
 	return 0;
 }
 
+/* "." and ".." are looked up in the directory, which takes the right to search it. */
+static int searched(struct walker *w)
+{
+	bool no = w->cur >= 0 && syscall(SYS_faccessat2, w->cur, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 &&
+		  errno == EACCES;
+	return no ? error(w, -EACCES) : 0;
+}
+
 static int up(struct walker *w, bool asked)
 {
 	if ((w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) && w->len == w->floor)
 		return w->resolve & RESOLVE_BENEATH ? -EXDEV : 0;
-	/* "/hidden/.." must not tell whether /hidden is there, unless a rule below it tells anyway. */
-	if (asked && !in_proc(text(w)) && !visible(w) && !policy_below(w->policy, text(w)))
+	/* "/hidden/.." must not tell whether /hidden is there, unless a rule below it tells anyway, or where it stands. */
+	if (asked && w->len > w->stands && !in_proc(text(w)) && !visible(w) && !policy_below(w->policy, text(w)))
 		return refuse(w->r, text(w), w->need, -ENOENT);
+	int e = searched(w);
+	if (e < 0)
+		return e;
 	if (!w->len)
 		return 0;
 	size_t len = w->len;
@@ -114,14 +141,34 @@ static int up(struct walker *w, bool asked)
 	return enter(w);
 }
 
-/* fd is a symlink at the text; name is its last component, of length n. */
-static int follow(struct walker *w, int fd, size_t parent_len)
+/* The kernel's fs.protected_symlinks, which is not asked when it follows nothing: in a directory where anybody may put
+ * one, a link at the end of a path leads on only for its owner, or when the directory's owner put it there. */
+static bool may_follow(const struct walker *w, int dirfd)
+{
+	const struct stat *link = &w->out->st;
+	struct stat dir;
+	char on = '0';
+	if (link->st_uid == geteuid() || fstat(dirfd, &dir) < 0)
+		return true;
+	if ((dir.st_mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH) || dir.st_uid == link->st_uid)
+		return true;
+	int fd = openat(w->broker->proc, "sys/fs/protected_symlinks", O_RDONLY | O_CLOEXEC);
+	bool told = fd >= 0 && read(fd, &on, 1) == 1;
+	if (fd >= 0)
+		close(fd);
+	return told && on == '0';
+}
+
+/* fd is a symlink at the text, in the directory dirfd; the text without it has parent_len bytes. */
+static int follow(struct walker *w, int fd, int dirfd, size_t parent_len, bool last)
 {
 	char link[PATH_MAX];
 	if (w->resolve & RESOLVE_NO_SYMLINKS)
 		return error(w, -ELOOP);
 	if (++w->links > LINKS_MAX)
 		return error(w, -ELOOP);
+	if (last && !may_follow(w, dirfd))
+		return error(w, -EACCES);
 	ssize_t n = readlinkat(fd, "", link, sizeof(link));
 	if (n < 0)
 		return error(w, -errno);
@@ -191,7 +238,7 @@ static int found(struct walker *w, int dirfd, const char *name, int fd, size_t p
 	if (e == 0 && st->st_dev != w->dev && is_procfs(fd))
 		e = -ENOENT;
 	if (e == 0 && S_ISLNK(st->st_mode) && !(last && !slash && (w->how & RESOLVE_NOFOLLOW_LAST))) {
-		e = follow(w, fd, parent_len);
+		e = follow(w, fd, dirfd, parent_len, last);
 	} else if (e == 0 && last) {
 		w->out->have_st = true;
 		e = finish(w, dirfd, name, slash);
@@ -207,21 +254,59 @@ static int found(struct walker *w, int dirfd, const char *name, int fd, size_t p
 	return e;
 }
 
+/* A link of /proc leads on to a directory that the process has: the text becomes that one's. */
+static int through(struct walker *w, bool last)
+{
+	char path[PATH_MAX];
+	bool own;
+	int fd = proc_directory(w->r, text(w), last, &own);
+	if (fd < 0 && fd != PROC_ROOT)
+		return 0;
+	int e = 0;
+	if (w->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS))
+		e = -ELOOP;
+	else if (w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV))
+		e = -EXDEV;
+	else if (++w->links > LINKS_MAX)
+		e = -ELOOP;
+	if (e == 0 && fd == PROC_ROOT) {
+		cut(w, 0);
+		return enter(w);
+	}
+	if (e == 0)
+		e = canonical_of(w->r->state, w->broker, fd, path);
+	if (e < 0) {
+		if (own)
+			close(fd);
+		return e;
+	}
+	memcpy(w->out->path, path, strlen(path) + 1);
+	w->len = path[1] ? strlen(path) : 0;
+	w->stands = w->len;
+	hold(w, fd, own, 0);
+	return 0;
+}
+
 static int step(struct walker *w, const char *component, size_t n, bool last, bool slash)
 {
 	char name[NAME_MAX + 1];
 	const struct anchor *a = NULL;
 	size_t parent_len = w->len;
-	if (n > NAME_MAX || w->len + 1 + n >= PATH_MAX)
+	if (n > NAME_MAX || w->len + 1 + n >= CANONICAL_MAX)
 		return error(w, -ENAMETOOLONG);
 	memcpy(name, component, n);
 	name[n] = 0;
 	w->out->path[w->len] = '/';
 	memcpy(w->out->path + w->len + 1, name, n + 1);
 	w->len += 1 + n;
+	w->stands = parent_len < w->stands ? parent_len : w->stands;
+	if (w->removed)
+		return error(w, -ENOENT);
 	if (in_proc(w->out->path)) {
 		hold(w, -1, false, 0);
-		return 0;
+		if (last && (w->how & RESOLVE_PARENT || (!slash && w->how & RESOLVE_NOFOLLOW_LAST)))
+			return 0;
+		return through(w, last && !slash);
 	}
 	const struct unveil *rule = exact(w, &a);
 	if (rule && a->fd < 0)
@@ -258,14 +343,16 @@ static int begin(struct walker *w, int which)
 		cut(w, 0);
 		return enter(w);
 	}
-	int fd = base_of(w->r, w->r->dirfd[which], w->out->path, &w->own);
+	int fd = base_of(w->r, w->r->dirfd[which], w->out->path, &w->own, &w->removed);
 	if (fd < 0) {
 		w->own = false;
 		return fd;
 	}
 	w->cur = fd;
 	w->len = w->out->path[1] ? strlen(w->out->path) : 0;
-	w->floor = w->len;
+	w->floor = w->stands = w->len;
+	struct stat st;
+	w->begun = fstat(fd, &st) < 0 ? 0 : st.st_dev;
 	if (w->resolve & RESOLVE_IN_ROOT) {
 		w->floor_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		return w->floor_fd < 0 ? -errno : 0;
@@ -275,7 +362,7 @@ static int begin(struct walker *w, int which)
 
 static int run(struct walker *w)
 {
-	bool dot = false;
+	bool dot = false, slash = false;
 	int e = 0;
 	while (e == 0 && !w->done) {
 		const char *c = w->at + strspn(w->at, "/");
@@ -283,10 +370,11 @@ static int run(struct walker *w)
 			break;
 		size_t n = strcspn(c, "/");
 		w->at = c + n;
-		bool slash = c[n] == '/', last = !w->at[strspn(w->at, "/")];
+		bool last = !w->at[strspn(w->at, "/")];
+		slash = c[n] == '/';
 		dot = c[0] == '.' && (n == 1 || (n == 2 && c[1] == '.'));
 		if (dot)
-			e = n == 2 ? up(w, c >= w->asked) : 0;
+			e = n == 2 ? up(w, c >= w->asked) : searched(w);
 		else
 			e = step(w, c, n, last, slash);
 	}
@@ -297,6 +385,7 @@ static int run(struct walker *w)
 		w->out->path[0] = '/';
 	if (in_proc(w->out->path)) {
 		w->out->proc = true;
+		snprintf(w->out->rest, sizeof(w->out->rest), "%s", slash || dot ? "/" : "");
 		return w->how & RESOLVE_PARENT ? error(w, -EACCES) : 0;
 	}
 	if (w->how & RESOLVE_PARENT) {
@@ -308,7 +397,7 @@ static int run(struct walker *w)
 	return finish(w, w->cur, ".", false);
 }
 
-int walk(struct request *r, int which, unsigned how, unsigned need, struct place *out)
+static int walk_once(struct request *r, int which, unsigned how, unsigned need, struct place *out, bool *raced)
 {
 	struct walker w = {.r = r,
 		.policy = policy_of(r),
@@ -335,5 +424,15 @@ int walk(struct request *r, int which, unsigned how, unsigned need, struct place
 		close(w.floor_fd);
 	if (e < 0)
 		place_close(out);
+	*raced = w.raced && e == -ELOOP;
+	return e;
+}
+
+int walk(struct request *r, int which, unsigned how, unsigned need, struct place *out)
+{
+	bool raced = true;
+	int e = -ELOOP;
+	for (int i = 0; raced && i < RACES; i++)
+		e = walk_once(r, which, how, need, out, &raced);
 	return e;
 }

@@ -23,6 +23,34 @@
 #define MFD_NOEXEC_SEAL 8u
 #endif
 
+/* In which the target's own root is looked at, when there are direct trees. What is opened to be written, made or only
+ * named (O_PATH) stays a request, as does openat2, whose flags a filter cannot see. */
+#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
+#define NOT_FOR_READING (O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT | O_PATH)
+#define NATIVE(call, flags, promise)                                                                                   \
+	{                                                                                                              \
+#call, __SNR_##call, flags, PROMISE_BIT(promise)                                                       \
+	}
+static const struct native {
+	const char *name;
+	int number;
+	int flags; /* position of open's flags, or -1 */
+	uint64_t need;
+} natives[] = {
+	NATIVE(open, 1, rpath),
+	NATIVE(openat, 2, rpath),
+	NATIVE(stat, -1, rpath),
+	NATIVE(lstat, -1, rpath),
+	NATIVE(newfstatat, -1, rpath),
+	NATIVE(statx, -1, rpath),
+	NATIVE(access, -1, rpath),
+	NATIVE(faccessat, -1, rpath),
+	NATIVE(faccessat2, -1, rpath),
+	NATIVE(chdir, -1, rpath),
+	NATIVE(fchdir, -1, stdio),
+};
+#define NATIVES (sizeof(natives) / sizeof(natives[0]))
+
 enum effect { EFFECT_NONE, EFFECT_ALLOW, EFFECT_NOTIFY, EFFECT_KILL };
 
 struct plan {
@@ -35,13 +63,45 @@ struct plan {
 	uint32_t verdicts[PACK_NUMBERS]; /* by arch's number */
 };
 
+static const struct native *native_of(const struct promise_row *row)
+{
+	for (size_t i = 0; i < NATIVES; i++)
+		if (natives[i].number == row->number && row->number >= 0)
+			return &natives[i];
+	return NULL;
+}
+
+/* Whether the row is there for these promises. In a narrowing filter under which programs are executed it is enough that
+ * the base filter makes a request of the call: the broker knows whose it is, and what a loader needs. */
+static bool granted(const struct plan *p, const struct promise_row *row)
+{
+	bool request = row->kind == ROW_BROKER || row->kind == ROW_LIBC;
+	return !(row->need & ~p->promises) || (request && p->spec->loading && !p->spec->base);
+}
+
+/* A row of a narrowing filter that would let through, on the strength of another promise, what the base filter below it
+ * passes without asking the broker. (wpath looks as rpath does, but opens nothing for reading.) */
+static const struct native *bare(const struct plan *p, const struct promise_row *row)
+{
+	bool request = row->kind == ROW_BROKER || row->kind == ROW_LIBC;
+	if (p->spec->base || !p->spec->direct || !request || row->conditions[0].kind != CONDITION_NONE)
+		return NULL;
+	const struct native *n = native_of(row);
+	uint64_t looks = n && n->flags < 0 ? PROMISE_BIT(wpath) : 0;
+	bool own = n && (row->need & (n->need | looks)) && !(row->need & ~p->promises);
+	return own ? NULL : n;
+}
+
 static enum effect effect_of(const struct plan *p, const struct promise_row *row)
 {
 	bool base = p->spec->base;
-	if (row->need & ~p->promises)
+	if (!granted(p, row) || bare(p, row))
 		return EFFECT_NONE;
 	switch ((enum row_kind)row->kind) {
 	case ROW_ALLOW:
+		/* What is executed later may be promised less: then only the broker can tell its process from others. */
+		if (base && p->spec->loading && row->need == PROMISE_BIT(prot_exec))
+			return EFFECT_NOTIFY;
 		return EFFECT_ALLOW;
 	case ROW_BROKER:
 	case ROW_LIBC:
@@ -93,6 +153,12 @@ static void plan_make(struct plan *p)
 		else if (p->verdicts[nr] == (SECCOMP_RET_ERRNO | ENOSYS))
 			p->verdicts[nr] = PACK_ASK;
 	}
+	for (size_t i = 0; s->base && s->direct && i < NATIVES; i++) {
+		const struct promise_row row = {.name = natives[i].name, .number = (int16_t)natives[i].number};
+		int nr = number_there(p, &row);
+		if (nr >= 0 && nr < PACK_NUMBERS && natives[i].flags < 0 && !(natives[i].need & ~p->promises))
+			p->verdicts[nr] = SECCOMP_RET_ALLOW;
+	}
 	for (size_t nr = 0; nr < PACK_NUMBERS; nr++)
 		if (s->base && s->kill && p->verdicts[nr] == PACK_ASK && !p->row[nr])
 			p->verdicts[nr] = SECCOMP_RET_KILL_PROCESS;
@@ -126,6 +192,34 @@ static unsigned conditions_of(const struct promise_row *row, struct scmp_arg_cmp
 	return count;
 }
 
+/* Of an open that is not for reading: what a narrowing filter leaves of a row that would let all of them through. */
+static int add_requests(const struct plan *p, scmp_filter_ctx ctx, const struct native *n)
+{
+	static const struct {
+		unsigned mask, value;
+	} ways[] = {{O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}, {O_ACCMODE, O_ACCMODE}, {O_CREAT, O_CREAT},
+		{O_TRUNC, O_TRUNC}, {TMPFILE_BIT, TMPFILE_BIT}, {O_PATH, O_PATH}};
+	int r = 0;
+	for (size_t i = 0; r == 0 && n->flags >= 0 && i < sizeof(ways) / sizeof(ways[0]); i++)
+		r = rule(p, ctx, SCMP_ACT_ALLOW, n->number, 1,
+			&(struct scmp_arg_cmp){(unsigned)n->flags, SCMP_CMP_MASKED_EQ, ways[i].mask, ways[i].value});
+	return r;
+}
+
+static int add_natives(const struct plan *p, scmp_filter_ctx ctx)
+{
+	int r = 0;
+	for (size_t i = 0; p->spec->base && p->spec->direct && r == 0 && i < NATIVES; i++) {
+		const struct promise_row row = {.name = natives[i].name, .number = (int16_t)natives[i].number};
+		int nr = number_there(p, &row);
+		if (natives[i].flags >= 0 && nr >= 0 && nr < PACK_NUMBERS && !(natives[i].need & ~p->promises))
+			r = rule(p, ctx, SCMP_ACT_ALLOW, natives[i].number, 1,
+				&(struct scmp_arg_cmp){
+					(unsigned)natives[i].flags, SCMP_CMP_MASKED_EQ, NOT_FOR_READING, 0});
+	}
+	return r;
+}
+
 static int add_rows(const struct plan *p, scmp_filter_ctx ctx)
 {
 	for (size_t i = 0; i < p->row_count; i++) {
@@ -140,6 +234,8 @@ static int add_rows(const struct plan *p, scmp_filter_ctx ctx)
 			r = rule(p, ctx, SCMP_ACT_ALLOW, row->number, count, conditions);
 		else if (e == EFFECT_KILL)
 			r = rule(p, ctx, SCMP_ACT_KILL_PROCESS, row->number, count, conditions);
+		else if (granted(p, row) && bare(p, row))
+			r = add_requests(p, ctx, bare(p, row));
 		if (r < 0)
 			return r;
 	}
@@ -154,14 +250,16 @@ static int add_empty_path(const struct plan *p, scmp_filter_ctx ctx)
 		unsigned flags; /* position */
 	} calls[] = {{SCMP_SYS(newfstatat), 3}, {SCMP_SYS(statx), 2}};
 	const struct filter_spec *s = p->spec;
-	if (!s->base || !(p->promises & PROMISE_BIT(stdio)) || (!s->empty_path_direct && !s->empty_string))
+	/* On top of a direct base the row of newfstatat that requests pass by is gone with rpath: fstat() must not be. */
+	bool any = s->base ? s->empty_path_direct : s->direct;
+	if (!(p->promises & PROMISE_BIT(stdio)) || (!any && (!s->base || !s->empty_string)))
 		return 0;
 	for (size_t i = 0; i < 2; i++) {
 		/* Exactly: with other flags an empty path may be looked up, or a path that is not empty followed. */
 		struct scmp_arg_cmp conditions[] = {{0, SCMP_CMP_MASKED_EQ, 0x80000000u, 0},
 			{calls[i].flags, SCMP_CMP_MASKED_EQ, 0xffffffffu, AT_EMPTY_PATH},
 			{1, SCMP_CMP_EQ, s->empty_string, 0}};
-		int r = rule(p, ctx, SCMP_ACT_ALLOW, calls[i].number, s->empty_path_direct ? 2 : 3, conditions);
+		int r = rule(p, ctx, SCMP_ACT_ALLOW, calls[i].number, any ? 2 : 3, conditions);
 		if (r < 0)
 			return r;
 	}
@@ -248,6 +346,8 @@ int filter_compile_arch(const struct filter_spec *spec, uint32_t arch, struct so
 	int r = context_make(spec->base ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM), arch, &ctx);
 	if (r == 0)
 		r = add_rows(p, ctx);
+	if (r == 0)
+		r = add_natives(p, ctx);
 	if (r == 0)
 		r = add_empty_path(p, ctx);
 	if (r == 0)

@@ -35,9 +35,15 @@ struct filter_spec {
 	uint64_t empty_string;
 	/* clone, fork and vfork that make a process or thread become notifications, to be counted. */
 	bool count_tasks;
-	/* A program is to be loaded: mmap, mprotect with PROT_EXEC and execveat are notifications, which the broker
-	 * lets continue until the entry point and refuses after, even without prot_exec. */
+	/* Programs are to be loaded: mmap, mprotect with PROT_EXEC and execveat are notifications, which the broker lets
+	 * continue until the entry point and refuses after, even without prot_exec. A narrowing filter then lets through
+	 * whatever the base filter makes a request of, since the broker knows how its caller was narrowed. */
 	bool loading;
+	/* Direct trees: the process' own root holds what it may read, and nothing else. So calls that only look (opening for
+	 * reading, without O_PATH, the stat and access families, chdir, fchdir) pass in a base filter that has rpath. A
+	 * narrowing filter on top of such a base may not let them through on the strength of another promise: what used to
+	 * be the broker's decision is none any more. */
+	bool direct;
 };
 
 /* *out is the caller's to free. Allocates; runs on the trusted side, or in a process that narrows itself while it still

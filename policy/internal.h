@@ -20,8 +20,4 @@ bool policy_address_is_name(const struct address *a);
 /* The prefix of net as it is meant: true for (a part of) the v4-mapped addresses. */
 bool policy_net_is_v4(const uint8_t net[16], uint8_t prefix);
 bool policy_net_covers(const uint8_t net[16], uint8_t prefix, const uint8_t ip[16]);
-
-/* The perms that path itself has, and those of what lies below it and has no nearer rule. */
-unsigned policy_perms_at(const struct policy *p, const char *path);
-unsigned policy_perms_below(const struct policy *p, const char *path);
 #endif

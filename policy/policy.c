@@ -186,6 +186,11 @@ const char *policy_limit_name(enum policy_limit limit)
 	return (unsigned)limit < LIMIT_COUNT ? limits[limit].name : NULL;
 }
 
+bool policy_executes(const struct policy *p)
+{
+	return p->promises & PROMISE_BIT(exec);
+}
+
 int policy_promised(const struct policy *p, uint64_t need, unsigned *missing)
 {
 	uint64_t lacking = need & ~p->promises;

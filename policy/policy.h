@@ -120,8 +120,13 @@ int policy_narrow(struct policy *p, const struct policy *asked, unsigned parts);
 const struct unveil *policy_find(const struct policy *p, const char *path);
 /* Whether any rule lies strictly below path. */
 bool policy_below(const struct policy *p, const char *path);
+/* The perms that path itself has, and those of what lies below it and has no nearer rule. */
+unsigned policy_perms_at(const struct policy *p, const char *path);
+unsigned policy_perms_below(const struct policy *p, const char *path);
 /* 0, -ENOENT (hidden), -EACCES (visible, too few permissions). need of 0: only visible. *rule may be NULL. */
 int policy_judge(const struct policy *p, const char *path, unsigned need, const struct unveil **rule);
+/* Whether anything may be executed from inside. */
+bool policy_executes(const struct policy *p);
 /* 0, or -EPERM and the first promise missing of need. */
 int policy_promised(const struct policy *p, uint64_t need, unsigned *missing);
 /* 0, -EACCES. address: v6 or v4-mapped bytes. Rules with a host name never match here; see broker names. */

@@ -163,31 +163,36 @@ static int rule_set(struct policy *p, char *path, unsigned perms, bool name)
 	return 0;
 }
 
-int policy_unveil_raw(struct policy *p, const char *path, unsigned perms, bool name)
+static int path_copy(const char *path, char **out)
 {
-	if (!*path || (perms & ~(unsigned)PERMS_ALL))
-		return -EINVAL;
 	if (strnlen(path, POLICY_PATH_BYTES + 1) > POLICY_PATH_BYTES)
 		return -ENAMETOOLONG;
-	char *copy = strdup(path);
-	if (!copy)
+	*out = strdup(path);
+	if (!*out)
 		return -ENOMEM;
 	/* What ".." means is known only to who can look at links. */
-	if (*copy == '/' && !climbs(copy))
-		collapse(copy);
-	return rule_set(p, copy, perms, name);
+	if (**out == '/' && !climbs(*out))
+		collapse(*out);
+	return 0;
+}
+
+int policy_unveil_raw(struct policy *p, const char *path, unsigned perms, bool name)
+{
+	char *copy;
+	if (!*path || (perms & ~(unsigned)PERMS_ALL))
+		return -EINVAL;
+	int r = path_copy(path, &copy);
+	return r < 0 ? r : rule_set(p, copy, perms, name);
 }
 
 int policy_unveil(struct policy *p, const char *path, unsigned perms, bool name)
 {
+	char *copy;
 	if (*path != '/' || climbs(path))
 		return -EINVAL;
-	if (strnlen(path, POLICY_PATH_BYTES + 1) > POLICY_PATH_BYTES)
-		return -ENAMETOOLONG;
-	char *copy = strdup(path);
-	if (!copy)
-		return -ENOMEM;
-	collapse(copy);
+	int r = path_copy(path, &copy);
+	if (r < 0)
+		return r;
 	/* The object is now of the other kind: its old rule would go on granting. */
 	bool found;
 	size_t other = rule_index(p, copy, !name, &found);
@@ -203,7 +208,7 @@ int policy_unveil(struct policy *p, const char *path, unsigned perms, bool name)
 			return 0;
 		}
 	}
-	int r = policy_unveil_raw(p, copy, perms, name);
+	r = policy_unveil_raw(p, copy, perms, name);
 	free(copy);
 	return r;
 }

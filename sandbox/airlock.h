@@ -68,8 +68,8 @@ int airlock_policy_new(struct airlock_policy **out, const char *promises);
 /* Reads the policy language, airlock(1) "POLICY FILES". The message names line, word and nearest known word. */
 int airlock_policy_parse(struct airlock_policy **out, const char *text);
 
-/* unveil(2): permissions of "rwxc", with "d" (direct) where the kernel may serve the tree (in this version the broker
- * does); "" hides. The path is resolved now, relative to the caller's directory. -ENOENT when its parent is missing. */
+/* unveil(2): permissions of "rwxc", with "d" (direct) where the kernel itself may look, airlock(1) "DIRECT TREES"; ""
+ * hides. The path is resolved now, relative to the caller's directory. -ENOENT when its parent is missing. */
 int airlock_policy_unveil(struct airlock_policy *policy, const char *path, const char *permissions);
 int airlock_policy_connect(struct airlock_policy *policy, const char *address);
 int airlock_policy_bind(struct airlock_policy *policy, const char *address);
@@ -235,7 +235,8 @@ const char *airlock_layer_name(unsigned layer);
 /* Why the layer cannot be had here and what would give it, or NULL when it can. */
 const char *airlock_layer_missing(unsigned layer);
 
-/* This thread's last failure in one line; never NULL. Valid until the thread's next failing call. */
+/* This thread's last failure in one line; never NULL. Valid until the thread's next failing call. After airlock_start(),
+ * airlock_exec() and airlock_enter() that succeeded: what of the policy is served otherwise than asked, or "". */
 const char *airlock_message(void);
 
 #ifdef __cplusplus

@@ -30,23 +30,23 @@ static const char *const interpreters[] = {
 #define LIBRARY_DIRECTORIES (sizeof(library_directories) / sizeof(library_directories[0]))
 #define INTERPRETERS (sizeof(interpreters) / sizeof(interpreters[0]))
 
-static void loader_rule(const char *path)
+static void loader_rule(struct policy *p, const char *path)
 {
 	char real[PATH_MAX];
 	struct stat st;
 	if (!realpath(path, real) || stat(real, &st) < 0)
 		return;
-	const struct unveil *above = policy_find(&me.b.policy, real);
+	const struct unveil *above = policy_find(p, real);
 	/* The rule must not hide what the one above it shows. */
-	unsigned perms = (above ? above->perms : 0u) | PERM_LOADER;
-	policy_unveil(&me.b.policy, real, perms, !S_ISDIR(st.st_mode));
+	unsigned shown = above ? above->perms : p->everything ? PERM_R | PERM_W | PERM_X | PERM_C : 0u;
+	policy_unveil(p, real, shown | PERM_LOADER, !S_ISDIR(st.st_mode));
 }
 
-void loader_rules(void)
+void loader_rules(struct policy *p)
 {
 	for (size_t i = 0; i < LIBRARY_DIRECTORIES; i++)
-		loader_rule(library_directories[i]);
-	loader_rule("/etc/ld.so.cache");
+		loader_rule(p, library_directories[i]);
+	loader_rule(p, "/etc/ld.so.cache");
 }
 
 size_t interpreters_open(int *fds, const char **paths, size_t max)
@@ -97,8 +97,7 @@ void extra_image(struct landlock_extra *x, int image)
 	}
 	if (maps)
 		fclose(maps);
-	for (size_t i = 0; i < INTERPRETERS; i++)
-		extra_add(x, interpreters[i], PERM_R | PERM_X);
+	extra_interpreters(x);
 	extra_add(x, "/etc/ld.so.cache", PERM_R);
 	extra_add(x, "/etc/ld.so.preload", PERM_R);
 	extra_add(x, "/dev/null", PERM_R | PERM_W);
@@ -107,16 +106,21 @@ void extra_image(struct landlock_extra *x, int image)
 #endif
 }
 
-void extra_program(struct landlock_extra *x, int program)
+void extra_libraries(struct landlock_extra *x)
 {
 	for (size_t i = 0; i < LIBRARY_DIRECTORIES; i++)
 		extra_add(x, library_directories[i], PERM_R | PERM_X);
-	extra_fd(x, dup(program), PERM_R | PERM_X);
 }
 
-void extra_directory(struct landlock_extra *x, int fd)
+void extra_descriptor(struct landlock_extra *x, int fd, unsigned perms)
 {
-	extra_fd(x, dup(fd), PERM_R);
+	extra_fd(x, dup(fd), perms);
+}
+
+void extra_interpreters(struct landlock_extra *x)
+{
+	for (size_t i = 0; i < INTERPRETERS; i++)
+		extra_add(x, interpreters[i], PERM_R | PERM_X);
 }
 
 void extra_close(struct landlock_extra *x)
@@ -146,9 +150,10 @@ static bool nests_narrower(const struct policy *p)
 	return false;
 }
 
-int filter_for(enum start_kind kind)
+int filter_for(unsigned which)
 {
-	if (me.filter[kind])
+	enum start_kind kind = which & 1 ? START_EXEC : START_WORKER;
+	if (me.filter[which])
 		return 0;
 	const struct policy *p = &me.b.policy;
 	struct filter_spec spec = {.promises = p->promises,
@@ -157,6 +162,7 @@ int filter_for(enum start_kind kind)
 		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !nests_narrower(p),
 		.empty_string = me.hello.empty_string,
 		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE,
-		.loading = kind == START_EXEC};
-	return filter_compile(&spec, &me.filter[kind], &me.filter_len[kind]);
+		.loading = kind == START_EXEC || policy_executes(p),
+		.direct = which >= FILTER_OF(START_WORKER, true)};
+	return filter_compile(&spec, &me.filter[which], &me.filter_len[which]);
 }

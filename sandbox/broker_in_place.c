@@ -40,7 +40,7 @@ void in_place(void)
 	memcpy(s->filter, me.filter[START_WORKER], bytes);
 	s->filter_len = (uint32_t)me.filter_len[START_WORKER];
 	struct outcome o;
-	outcome_set(&o, 0, me.b.layers, "");
+	outcome_set(&o, 0, me.b.layers, me.direct.note);
 	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
 	close(me.control);
 	/* The host wakes us when its filter is in force; when it dies instead, its pidfd says so. */

@@ -52,9 +52,16 @@ void child_kill(struct child *c, enum ended_why why)
 		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
 }
 
-static int setup_make(struct setup **out, const struct start *start, const char *words)
+/* Whether this target gets the direct trees: not when its working directory is neither in one nor where the broker was
+ * started, for then a relative path would mean something else to the kernel. */
+static bool direct_at(int cwd, char path[PATH_MAX])
 {
-	enum start_kind kind = start->kind;
+	return me.direct.on && canonical_of(NULL, &me.b, cwd, path) == 0 && direct_holds(&me.direct, path);
+}
+
+static int setup_make(struct setup **out, const struct start *start, const char *words, const char *cwd)
+{
+	unsigned kind = FILTER_OF(start->kind, cwd);
 	int r = filter_for(kind);
 	if (r < 0)
 		return r;
@@ -75,6 +82,7 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 	memcpy(s->limits, me.b.policy.limits, sizeof(s->limits));
 	s->shared = start->shared;
 	s->nofile = me.hello.nofile;
+	snprintf(s->cwd, sizeof(s->cwd), "%s", cwd ? cwd : "");
 	s->argc = start->argc;
 	s->words_len = start->words_len;
 	s->filter_len = (uint32_t)me.filter_len[kind];
@@ -112,7 +120,9 @@ void child_start(struct ipc_message *m)
 		r = ipc_map(m->fds[WORDS], start.words_len ? start.words_len : 1, false, &words);
 	if (r == 0 && (r = ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call)) == 0)
 		c->call = call;
-	int setup_fd = r < 0 ? r : setup_make(&setup, &start, words);
+	char cwd[PATH_MAX];
+	c->family.direct = direct_at(c->cwd, cwd);
+	int setup_fd = r < 0 ? r : setup_make(&setup, &start, words, c->family.direct ? cwd : NULL);
 	r = setup_fd < 0 ? setup_fd : ipc_pair(pair);
 	if (r == 0) {
 		struct starting s = {.start = &start,
@@ -127,7 +137,7 @@ void child_start(struct ipc_message *m)
 			.stdio = {m->fds[IN], m->fds[OUT], m->fds[ERR]},
 			.nursery = &me.nursery,
 			.pid_namespace = me.b.layers & AIRLOCK_LAYER_PID,
-			.interpreter = me.interpreter,
+			.ruleset = me.ruleset,
 			.init = pair[1],
 			.name = me.hello.name};
 		memcpy(s.pass, m->fds + PASSED, start.pass_count * sizeof(int));
@@ -144,7 +154,7 @@ void child_start(struct ipc_message *m)
 		close(pair[1]);
 	c->next = me.children;
 	me.children = c;
-	c->family.loading = start.kind == START_EXEC;
+	atomic_store(&c->family.starting, start.kind == START_EXEC);
 	c->status_watch = (struct watch){WATCH_STATUS, c};
 	watch(c->status, EPOLLIN, &c->status_watch);
 	if (r < 0) {
@@ -188,7 +198,10 @@ static void serve(struct child *c, struct ipc_message *m)
 	}
 	c->family_runs = true;
 	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
-	started(c, 0, "");
+	started(c, 0,
+		me.direct.on && !f->direct ? "the working directory is not below a direct path nor where the first "
+					     "target began; all is served by the broker"
+					   : "");
 }
 
 void init_says(struct child *c)
@@ -203,11 +216,7 @@ void init_says(struct child *c)
 			serve(c, &m);
 		else if (m.type == MESSAGE_FAILED)
 			started(c, o.error, o.text);
-		else if (m.type == MESSAGE_ENTERED) {
-			if (c->family_runs)
-				family_entered(&c->family);
-			ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_ENTERED}, false);
-		} else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
+		else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
 			memcpy(&c->end, m.data, sizeof(c->end));
 			c->seen = true;
 		}

@@ -118,9 +118,15 @@ static bool single_threaded(void)
 	return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
 }
 
+/* With the promise proc its signals go where they always went. */
+static unsigned signal_scopes(const struct policy *p)
+{
+	return p->promises & PROMISE_BIT(proc) ? LANDLOCK_SCOPE_ABSTRACT : LANDLOCK_SCOPE_BOTH;
+}
+
 /* Enters the Landlock domain that the broker will run in, before it is born: a process under Landlock can look only into
- * those nested in its own domain, and what confines us later nests. */
-static int broker_domain(const struct policy *p)
+ * those nested in its own domain, and what confines us later nests. *ruleset is that of what may be executed, or -1. */
+static int broker_domain(const struct policy *p, int *ruleset)
 {
 	struct broker b = {.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
@@ -128,9 +134,17 @@ static int broker_domain(const struct policy *p)
 		.in_place = true};
 	struct landlock_extra extra = {.count = 0};
 	int r = policy_copy(&b.policy, p);
+	bool executes = policy_executes(p);
+	if (r == 0 && executes)
+		loader_rules(&b.policy);
 	if (r == 0)
 		r = broker_anchors_open(&b, false);
-	if (r == 0) {
+	if (r == 0 && executes) {
+		extra_interpreters(&extra);
+		r = *ruleset = broker_target_ruleset(&b, signal_scopes(p), extra.rules, extra.count);
+		extra_libraries(&extra);
+	}
+	if (r >= 0) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		extra_image(&extra, image_fd());
 		r = broker_landlock(&b, extra.rules, extra.count);
@@ -147,32 +161,33 @@ static int broker_domain(const struct policy *p)
 
 #define FILTER_ROOM 8192 /* instructions */
 
-static int setup_memory(struct setup **out, size_t *len)
+/* *fd is its descriptor, or a negative errno. */
+static struct setup *setup_memory(int *fd, size_t *len)
 {
 	*len = sizeof(struct setup) + FILTER_ROOM * sizeof(struct sock_filter);
-	int fd = ipc_memfd("airlock-setup", NULL, *len, false);
-	void *memory;
-	int r = fd < 0 ? fd : ipc_map(fd, *len, true, &memory);
+	*fd = ipc_memfd("airlock-setup", NULL, *len, false);
+	void *memory = NULL;
+	int r = *fd < 0 ? *fd : ipc_map(*fd, *len, true, &memory);
 	if (r < 0) {
-		if (fd >= 0)
-			close(fd);
-		return fail(r, "no shared memory: %s", strerror(-r));
+		if (*fd >= 0)
+			close(*fd);
+		*fd = fail(r, "no shared memory: %s", strerror(-r));
 	}
-	*out = memory;
-	return fd;
+	return memory;
 }
 
 /* From here on nothing can be taken back: a failure leaves the process confined, with nobody to ask. */
-static int confine_self(struct setup *s, const struct policy *p, unsigned tolerate)
+static int confine_self(struct setup *s, const struct policy *p, unsigned tolerate, int ruleset)
 {
 	struct confinement c = {.tolerate = tolerate,
 		.in_place = true,
-		.signal_out = p->promises & PROMISE_BIT(proc),
+		.scopes = signal_scopes(p),
 		.net = -1,
 		.ipc = -1,
 		.uts = -1,
 		.cgroup = -1,
 		.mnt = -1,
+		.ruleset = ruleset,
 		.filter = s->filter,
 		.filter_len = s->filter_len,
 		.listener = -1};
@@ -198,7 +213,6 @@ static int confine_self(struct setup *s, const struct policy *p, unsigned tolera
 
 static int enter(const struct airlock_policy *policy, unsigned tolerate)
 {
-	struct setup *s = NULL;
 	size_t len = 0;
 	struct broker_handle *h = NULL;
 	if (self.entered)
@@ -208,14 +222,15 @@ static int enter(const struct airlock_policy *policy, unsigned tolerate)
 		return fail(-EOPNOTSUPP,
 			"the layer landlock cannot be applied to a process with threads by this kernel; "
 			"enter before threads start, or tolerate it");
+	int ruleset = -1;
 	struct broker_birth birth = {.policy = policy, .in_place = true, .program = -1};
 	image_remember(0, NULL);
-	birth.setup = setup_memory(&s, &len);
-	if (birth.setup < 0)
+	struct setup *s = setup_memory(&birth.setup, &len);
+	if (!s)
 		return birth.setup;
 	birth.empty_string = empty_string_seal();
 	s->umask = umask_now();
-	int r = domain ? broker_domain(&policy->p) : 0;
+	int r = domain ? broker_domain(&policy->p, &ruleset) : 0;
 	if (r < 0)
 		fail(r, "cannot enter the broker's Landlock domain: %s", strerror(-r));
 	if (r == 0)
@@ -224,13 +239,19 @@ static int enter(const struct airlock_policy *policy, unsigned tolerate)
 	if (r == 0)
 		prctl(PR_SET_PTRACER, h->pid, 0, 0, 0);
 	if (r == 0)
-		r = confine_self(s, &policy->p, tolerate);
+		r = confine_self(s, &policy->p, tolerate, ruleset);
+	else if (ruleset >= 0)
+		close(ruleset);
+	if (r > 0)
+		fail(0, "%s", h->note);
 	broker_handle_free(h);
 	close(birth.setup);
 	munmap(s, len);
 	if (r > 0) {
 		self.entered = true;
 		self.promises = policy->p.promises;
+		self.exec_promises = policy->p.exec_promises;
+		self.exec_given = policy->p.exec_given;
 		self.locked = !policy->p.everything;
 	}
 	return r;
@@ -249,15 +270,20 @@ static int narrow_in_broker(const struct policy *asked, unsigned parts)
 	int r = policy_format(asked, airlock_layer_name, &text);
 	if (r < 0)
 		return fail(r, "out of memory");
-	r = syscall(AIRLOCK_SYSCALL, 1, text, strlen(text), parts) < 0 ? -errno : 0;
+	r = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_NARROW, text, strlen(text), parts) < 0 ? -errno : 0;
 	free(text);
+	if (r == -EOPNOTSUPP)
+		return fail(r, "direct trees cannot be narrowed: the kernel would go on showing them");
 	return r < 0 ? fail(r, "the broker refused to narrow: %s", strerror(-r)) : 0;
 }
 
 /* What the broker cannot narrow, calls that never reach it, a second filter does; all threads at once. */
 static int narrow_filter(uint64_t promises)
 {
-	struct filter_spec spec = {.promises = promises, .base = false};
+	struct filter_spec spec = {.promises = promises,
+		.base = false,
+		.loading = promises & PROMISE_BIT(exec),
+		.direct = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, 0, 0, 0) == 1};
 	struct sock_filter *code;
 	size_t len;
 	int r = filter_compile(&spec, &code, &len);
@@ -301,6 +327,18 @@ static int unveils_apply(void)
 	return r;
 }
 
+static int narrow_promises(const struct policy *asked, unsigned parts)
+{
+	int r = 0;
+	if ((parts & NARROW_PROMISES) && (self.promises & PROMISE_BIT(unveil)) &&
+		!(asked->promises & PROMISE_BIT(unveil)))
+		r = unveils_apply();
+	/* libseccomp needs what is about to go: the filter is built and loaded before the broker narrows. */
+	if (r == 0 && (parts & NARROW_PROMISES))
+		r = narrow_filter(asked->promises);
+	return r == 0 && parts ? narrow_in_broker(asked, parts) : r;
+}
+
 PUBLIC int airlock_pledge(const char *promises, const char *exec_promises)
 {
 	uint64_t set = self.promises, exec_set = self.exec_promises;
@@ -316,23 +354,18 @@ PUBLIC int airlock_pledge(const char *promises, const char *exec_promises)
 	if (promises && self.entered && (set & ~self.promises))
 		return fail(-EPERM, "the promises cannot be widened");
 	if (promises && !self.entered) {
-		r = pledge_first(set, exec_promises != NULL, exec_set);
-		if (r < 0)
-			return r;
-	} else if (promises && set != self.promises) {
+		r = pledge_first(set, exec_promises || self.exec_given, exec_set);
+	} else if (self.entered) {
 		struct policy asked;
 		policy_init(&asked);
 		asked.promises = set;
-		if ((self.promises & PROMISE_BIT(unveil)) && !(set & PROMISE_BIT(unveil)))
-			r = unveils_apply();
-		/* libseccomp needs what is about to go: the filter is built and loaded before the broker narrows. */
-		if (r == 0)
-			r = narrow_filter(set);
-		if (r == 0)
-			r = narrow_in_broker(&asked, NARROW_PROMISES);
-		if (r < 0)
-			return r;
+		asked.exec_promises = exec_set;
+		asked.exec_given = exec_promises != NULL;
+		r = narrow_promises(
+			&asked, (set != self.promises ? NARROW_PROMISES : 0u) | (exec_promises ? NARROW_EXEC : 0u));
 	}
+	if (r < 0)
+		return r;
 	if (promises)
 		self.promises = set;
 	if (exec_promises) {

@@ -30,10 +30,8 @@ PUBLIC int airlock_init(int argc, char **argv)
 	const char *role = secure_getenv(ROLE_VARIABLE);
 	int r = image_remember(argc, argv);
 	bool broker = role && strcmp(role, "broker") == 0, target = role && strcmp(role, "target") == 0;
-	if (broker || target) {
-		extern char **environ;
+	if (broker || target)
 		setproctitle_init(argc, argv, environ);
-	}
 	if (broker)
 		role_broker();
 	if (target)

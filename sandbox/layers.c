@@ -111,7 +111,9 @@ static int apply_root(struct confinement *c)
 		return -ENOTDIR;
 	if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0)
 		return -errno;
-	return strcmp(cwd, "/") == 0 ? 0 : -ENOTDIR;
+	if (strcmp(cwd, "/") != 0)
+		return -ENOTDIR;
+	return c->cwd && *c->cwd && chdir(c->cwd) < 0 ? -errno : 0;
 }
 
 static int probe_unshare(int kind)
@@ -306,15 +308,19 @@ static int probe_dumpable(void)
 
 static int apply_landlock(struct confinement *c)
 {
+	bool all_threads = c->in_place && !single_threaded();
 	struct landlock_spec spec = {
-		.rules = c->exec,
-		.count = c->exec_count,
 		.net = true,
-		.all_threads = c->in_place && !single_threaded(),
-		.scopes = c->signal_out ? LANDLOCK_SCOPE_ABSTRACT : LANDLOCK_SCOPE_BOTH,
+		.all_threads = all_threads,
+		.scopes = c->scopes,
 	};
 
-	return landlock_enforce(&spec);
+	if (c->ruleset < 0)
+		return landlock_enforce(&spec);
+	int r = landlock_restrict_ruleset(c->ruleset, all_threads);
+	close(c->ruleset);
+	c->ruleset = -1;
+	return r;
 }
 
 static int probe_landlock(void)

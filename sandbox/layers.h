@@ -22,12 +22,12 @@ struct confinement {
 	unsigned given; /* layers that the starter has made already: USER, PID, SESSION */
 	bool in_place; /* no namespaces, no new session, no root; seccomp with TSYNC */
 	bool will_exec; /* a program follows, which resets dumpable: that layer is then neither in force nor asked for */
-	bool signal_out; /* leave Landlock's signal scope off (in place, with the promise proc) */
+	unsigned scopes; /* LANDLOCK_SCOPE_ bits of the domain that lets nothing through */
 	int net, ipc, uts, cgroup, mnt; /* namespace descriptors of the nursery, or -1; closed by confine() */
 	const struct sock_filter *filter;
 	size_t filter_len; /* instructions */
-	struct landlock_rule exec[4]; /* what may be executed (program, loader): give PERM_R | PERM_X */
-	size_t exec_count;
+	int ruleset; /* Landlock: what the kernel lets it do itself (execute, read direct trees); -1: nothing at all */
+	const char *cwd; /* where to begin in the nursery's root; NULL or "": "/" */
 	uint64_t limits[LIMIT_COUNT]; /* LIMIT_NONE when not set; WALL and PROCESSES are the broker's */
 	int listener; /* out: the seccomp listener, close-on-exec */
 	/* Called last before the filter is loaded, when every other layer holds, with the number that the listener
@@ -38,7 +38,8 @@ struct confinement {
 };
 #define CONFINEMENT_INIT                                                                                               \
 	{                                                                                                              \
-		.net = -1, .ipc = -1, .uts = -1, .cgroup = -1, .mnt = -1, .listener = -1, .limits = {                  \
+		.net = -1, .ipc = -1, .uts = -1, .cgroup = -1, .mnt = -1, .ruleset = -1,                               \
+		.scopes = LANDLOCK_SCOPE_BOTH, .listener = -1, .limits = {                                             \
 			LIMIT_NONE,                                                                                    \
 			LIMIT_NONE,                                                                                    \
 			LIMIT_NONE,                                                                                    \

@@ -17,6 +17,13 @@
  * negative errno with error set and nothing changed, save with -EIO: then the process must end. */
 int nursery_user(bool *mapped_all, char *error, size_t len);
 
+/* What these functions say when they fail, for the caller to return: r, with error set. user.c. */
+int nursery_failed(char *error, size_t len, int r, const char *format, ...) __attribute__((format(printf, 4, 5)));
+int nursery_missing(unsigned bit, int r, char *error, size_t len); /* a layer */
+/* The calling process' mounts become its own. */
+int nursery_private(void);
+
+struct direct;
 struct nursery {
 	int net, ipc, uts, cgroup, mnt; /* namespace descriptors, close-on-exec; -1 when missing and tolerated */
 	unsigned layers; /* AIRLOCK_LAYER_ bits made: NETWORK, IPC, UTS, CGROUP, MOUNT and ROOT */
@@ -27,6 +34,8 @@ struct nursery {
  * 0, or a negative errno with error set and *n closed. */
 int nursery_make(struct nursery *n, const int *file_fds, const char *const *file_paths, size_t count, unsigned tolerate,
 	char *error, size_t len);
+/* The same with direct trees in the root instead, whose root is then set. */
+int nursery_make_direct(struct nursery *n, struct direct *direct, unsigned tolerate, char *error, size_t len);
 void nursery_close(struct nursery *n);
 /* Turns the calling process' own mount namespace into such a root, without files: for probes. */
 int nursery_root_probe(void);

@@ -82,11 +82,14 @@ static bool has_capability(int cap)
 static bool kernel_before(int major, int minor)
 {
 	struct utsname u;
-	int a = 0, b = 0;
+	char *dot;
 
-	if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &a, &b) != 2)
+	if (uname(&u) < 0)
 		return false;
-	return a < major || (a == major && b < minor);
+	long a = strtol(u.release, &dot, 10);
+	if (*dot != '.')
+		return false;
+	return a < major || (a == major && strtol(dot + 1, NULL, 10) < minor);
 }
 
 /* ---- reasons ---- */

@@ -21,6 +21,7 @@
 #define FD_CALL 4 /* target: shared memory of airlock_call() */
 #define FD_SETUP 5 /* target: struct setup */
 #define FD_NAMESPACES 256 /* target: five from here */
+#define FD_RULESET 261 /* target: the Landlock ruleset that it enters */
 #define FD_ABOVE 300 /* where descriptors wait while these numbers are filled */
 #define FD_PASS_MAX 255
 #define PASS_MAX 48
@@ -35,7 +36,6 @@ enum message_type {
 	MESSAGE_KILL, /* host to broker */
 	MESSAGE_LISTENER, /* init to broker: the listener and the first process' pidfd; struct outcome */
 	MESSAGE_FAILED, /* init to broker: struct outcome */
-	MESSAGE_ENTERED, /* init to broker: the program's entry point is reached; answered by the same */
 	MESSAGE_END, /* init to broker: struct end */
 };
 
@@ -103,6 +103,7 @@ struct setup {
 	uint32_t words_len;
 	uint32_t filter_len;
 	char title[160];
+	char cwd[4096]; /* where to begin in a root with direct trees; "": "/" */
 	struct sock_filter filter[];
 };
 

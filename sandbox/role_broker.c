@@ -64,8 +64,10 @@ pid_t pid_of(int pidfd)
 	int fd = openat(me.fdinfo, path, O_RDONLY | O_CLOEXEC);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pid: %d", &pid) == 1)
+		if (strncmp(line, "Pid:", 4) == 0) {
+			pid = (pid_t)strtol(line + 4, NULL, 10);
 			break;
+		}
 	if (f)
 		fclose(f);
 	return pid;
@@ -104,9 +106,33 @@ static void read_hello(void)
 }
 /* ---- set-up ---- */
 
-static void set_up(void)
+/* With direct trees, or when they cannot be mounted without. */
+static void nursery_born(bool loads)
 {
 	char error[400] = "";
+	int fds[4], r = -1;
+	const char *paths[4];
+	unsigned tolerate = me.b.policy.tolerate;
+	if (me.direct.on) {
+		/* The ELF interpreters lie in the loader's trees. */
+		r = nursery_make_direct(&me.nursery, &me.direct, tolerate, error, sizeof(error));
+		if (r < 0 || !(me.nursery.layers & AIRLOCK_LAYER_ROOT)) {
+			nursery_close(&me.nursery);
+			direct_give_up(&me.direct, &me.b, r < 0 ? error : "there is no mount namespace");
+		}
+	}
+	if (!me.direct.on) {
+		size_t n = loads ? interpreters_open(fds, paths, 4) : 0;
+		r = nursery_make(&me.nursery, fds, paths, n, tolerate, error, sizeof(error));
+	}
+	if (r < 0)
+		give_up(r, error);
+	me.b.direct_root = me.direct.on ? me.direct.root : 0;
+}
+
+static void set_up(void)
+{
+	char error[400] = "", cwd[PATH_MAX];
 	bool mapped_all = false;
 	struct policy *p = &me.b.policy;
 	int r;
@@ -124,10 +150,16 @@ static void set_up(void)
 	me.b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	me.fdinfo = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	me.nursery = (struct nursery){-1, -1, -1, -1, -1, 0};
-	me.interpreter = -1;
+	me.ruleset = -1;
+	char own[PATH_MAX];
+	ssize_t own_len = me.hello.has_program ? -1 : readlink("/proc/self/exe", own, sizeof(own) - 1);
 	if (me.hello.has_program)
 		me.b.exe = strdup(me.hello.program);
+	else if (own_len > 0)
+		me.b.exe = strndup(own, (size_t)own_len); /* the targets run the same image */
 
+	/* As long as it is the host's. */
+	bool stands = getcwd(cwd, sizeof(cwd)) && cwd[0] == '/';
 	bool user = false;
 	if (!me.b.in_place) {
 		r = nursery_user(&mapped_all, error, sizeof(error));
@@ -139,34 +171,43 @@ static void set_up(void)
 		/* Directory descriptors held so far belong to the mount namespace that was left. */
 		close(me.b.root);
 		me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (me.program >= 0) {
-			loader_rules();
-		}
 	}
+	/* Whether programs are loaded: the one of `airlock run`, or what it executes. */
+	bool loads = me.program >= 0 || policy_executes(p);
+	if (loads)
+		loader_rules(p);
 	r = broker_anchors_open(&me.b, user);
 	if (r < 0)
 		give_up(r, "cannot hold the unveiled paths");
+	r = direct_plan(&me.direct, &me.b, stands ? cwd : NULL);
+	if (r < 0)
+		give_up(r, "no memory for direct trees");
 	if (!me.b.in_place) {
-		int fds[4];
-		const char *paths[4];
-		size_t n = me.program >= 0 ? interpreters_open(fds, paths, 4) : 0;
-		me.interpreter = n ? fds[0] : -1;
-		r = nursery_make(&me.nursery, fds, paths, n, p->tolerate, error, sizeof(error));
-		if (r < 0)
-			give_up(r, error);
+		nursery_born(loads);
 		me.b.layers |= me.nursery.layers | (user || geteuid() == 0 ? AIRLOCK_LAYER_PID : 0u);
 	}
 	prctl(PR_SET_DUMPABLE, 0);
 	struct landlock_extra extra = {.count = 0};
-	extra_image(&extra, me.image);
-	extra_directory(&extra, me.fdinfo);
 	if (me.program >= 0)
-		extra_program(&extra, me.program);
+		extra_descriptor(&extra, me.program, PERM_R | PERM_X);
+	if (loads)
+		extra_interpreters(&extra);
+	for (size_t i = 0; i < me.direct.count; i++)
+		extra_descriptor(&extra, me.direct.entries[i].mount, me.direct.entries[i].perms);
+	direct_mounts_close(&me.direct);
+	r = me.b.in_place ? 0 : opener_start(&me.b, me.hello.name);
+	if (r < 0)
+		give_up(r, "no opener for names");
+	me.ruleset = me.b.in_place ? -1 : broker_target_ruleset(&me.b, LANDLOCK_SCOPE_BOTH, extra.rules, extra.count);
+	extra_image(&extra, me.image);
+	extra_descriptor(&extra, me.fdinfo, PERM_R);
+	if (loads)
+		extra_libraries(&extra);
 	r = broker_confine(&me.b, extra.rules, extra.count, !me.b.in_place);
 	extra_close(&extra);
 	if (r < 0)
 		give_up(r, "the broker cannot confine itself");
-	r = filter_for(me.program >= 0 ? START_EXEC : START_WORKER);
+	r = filter_for(FILTER_OF(me.program >= 0 ? START_EXEC : START_WORKER, me.direct.on));
 	if (r < 0)
 		give_up(r, "cannot compile the filter");
 }
@@ -257,7 +298,7 @@ _Noreturn void role_broker(void)
 		loop();
 	}
 	struct outcome o;
-	outcome_set(&o, 0, me.b.layers, "");
+	outcome_set(&o, 0, me.b.layers, me.direct.note);
 	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
 	me.control_watch = (struct watch){WATCH_CONTROL, NULL};
 	watch(me.control, EPOLLIN, &me.control_watch);

@@ -5,6 +5,7 @@
 #define AIRLOCK_ROLE_BROKER_H
 
 #include "broker/broker.h"
+#include "sandbox/direct.h"
 #include "sandbox/nursery.h"
 #include "sandbox/sandbox.h"
 
@@ -37,11 +38,13 @@ extern struct broker_role {
 	struct broker b;
 	struct hello hello;
 	struct nursery nursery;
-	int control, host, image, program, setup_fd, epoll, interpreter;
+	struct direct direct;
+	int control, host, image, program, setup_fd, epoll;
+	int ruleset; /* Landlock: of all targets */
 	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
 	struct child *children;
-	struct sock_filter *filter[2];
-	size_t filter_len[2];
+	struct sock_filter *filter[4]; /* of both kinds of start, and then of both with direct trees */
+	size_t filter_len[4];
 	struct watch control_watch, host_watch, listener_watch;
 	struct family in_place;
 	char buffer[IPC_BYTES_MAX + 16];
@@ -55,9 +58,9 @@ void watch(int fd, uint32_t events, struct watch *w);
 pid_t pid_of(int pidfd); /* as the broker sees it */
 
 /* broker_grants.c */
-void loader_rules(void); /* PERM_LOADER rules into the policy, before anchors */
 size_t interpreters_open(int *fds, const char **paths, size_t max);
-int filter_for(enum start_kind kind); /* compiles once, into me.filter */
+#define FILTER_OF(kind, direct) ((kind) + ((direct) ? 2u : 0u))
+int filter_for(unsigned which); /* compiles once, into me.filter */
 
 /* children.c */
 void child_start(struct ipc_message *m);

@@ -7,6 +7,7 @@
 
 #include <bsd/unistd.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +37,16 @@ static void close_the_door(struct setup *s)
 		.uts = FD_NAMESPACES + 2,
 		.cgroup = FD_NAMESPACES + 3,
 		.mnt = FD_NAMESPACES + 4,
+		.ruleset = FD_RULESET,
+		.cwd = s->cwd,
 		.filter = s->filter,
 		.filter_len = s->filter_len,
+		.scopes = LANDLOCK_SCOPE_BOTH,
 		.listener = -1};
-	struct stat st;
-	int *const spaces[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt};
-	for (int i = 0; i < 5; i++)
-		if (fstat(*spaces[i], &st) < 0)
-			*spaces[i] = -1;
+	int *const given[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt, &c.ruleset};
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+		if (fcntl(*given[i], F_GETFD) < 0)
+			*given[i] = -1;
 	memcpy(c.limits, s->limits, sizeof(c.limits));
 	int r = confine(&c);
 	if (r < 0)

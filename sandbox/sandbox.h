@@ -3,8 +3,8 @@
  * What the files of this folder share. Who runs where:
  *   host      policy.c spawn.c start.c target.c prewarm.c probe.c message.c   in the application
  *   broker    role_broker.c broker_grants.c children.c broker_in_place.c       in the image executed again
- *             nursery.c, starter.c up to its fork
- *   init      starter.c (after its fork) loader.c                             pid 1 of a target's pid namespace
+ *             user.c nursery.c direct.c direct_root.c, starter.c up to its fork
+ *   init      starter.c (after its fork)                                      pid 1 of a target's pid namespace
  *   target    starter.c (pid 2, until exec) role_target.c layers.c            what is confined
  *   in place  in_place.c layers.c                                             the application, confining itself
  */
@@ -46,6 +46,7 @@ struct broker_handle {
 	int control;
 	pid_t pid;
 	unsigned layers;
+	char note[400]; /* what of the policy is served otherwise than asked, or "" */
 	uint64_t program_dev, program_ino; /* exec: the program that its Landlock domain lets through */
 };
 /* What a broker is told at its birth. */
@@ -70,6 +71,8 @@ extern const char *const image_environment[];
 int image_fd(void);
 
 /* ---- broker_grants.c: what a broker's Landlock domain lets through besides the policy ---- */
+/* What loaders read, as PERM_LOADER rules: into a policy that lets programs be executed, before it gets anchors. */
+void loader_rules(struct policy *p);
 #define LANDLOCK_EXTRA_MAX 256
 struct landlock_extra {
 	struct landlock_rule rules[LANDLOCK_EXTRA_MAX];
@@ -77,9 +80,10 @@ struct landlock_extra {
 };
 /* The image and what the loader mapped of it: it is executed again inside the domain. */
 void extra_image(struct landlock_extra *x, int image);
-/* Another program, and the directories that its loader searches. */
-void extra_program(struct landlock_extra *x, int program);
-void extra_directory(struct landlock_extra *x, int fd);
+/* The directories that a program's loader searches. */
+void extra_libraries(struct landlock_extra *x);
+void extra_interpreters(struct landlock_extra *x); /* ELF's */
+void extra_descriptor(struct landlock_extra *x, int fd, unsigned perms); /* fd stays the caller's */
 void extra_close(struct landlock_extra *x);
 
 /* ---- init.c ---- */
@@ -101,18 +105,12 @@ struct starting {
 	int pass[PASS_MAX];
 	const struct nursery *nursery;
 	bool pid_namespace;
-	int interpreter; /* exec: O_PATH of the ELF interpreter, or -1 */
-	uint64_t tag; /* of the first state */
+	int ruleset; /* the Landlock ruleset that the target enters, or -1 */
 	int init; /* init's end of the socket to the broker */
 	const char *name;
 };
 /* Forks init, which starts the target. Returns init's pid and pidfd. */
 int starter_fork(const struct starting *s, pid_t *pid, int *pidfd);
-
-/* ---- loader.c: init watches a program being loaded ---- */
-/* pid is traced (PTRACE_SEIZE, TRACEEXEC) and about to execute a program. Returns 1 when its entry point is reached
- * (the process then waits there, stopped), 0 when it ended before (*status is wait's), or a negative errno. */
-int loader_watch(pid_t pid, int *status);
 
 /* ---- a small target.c / start.c share ---- */
 struct airlock_target {

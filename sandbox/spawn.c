@@ -51,12 +51,11 @@ const char *const image_environment[] = {
 mode_t umask_now(void)
 {
 	char line[128];
-	unsigned mask;
 	FILE *f = fopen("/proc/self/status", "re");
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Umask: %o", &mask) == 1) {
+		if (strncmp(line, "Umask:", 6) == 0) {
 			fclose(f);
-			return (mode_t)mask;
+			return (mode_t)strtoul(line + 6, NULL, 8);
 		}
 	if (f)
 		fclose(f);
@@ -134,7 +133,6 @@ static int image_exec(int control, bool keep_stderr)
 	size_t n = 0;
 	char role[] = ROLE_VARIABLE "=broker";
 	envp[n++] = role;
-	extern char **environ;
 	for (char **e = environ; e && *e; e++)
 		for (size_t k = 0; image_environment[k] && n < 9; k++) {
 			size_t len = strlen(image_environment[k]);
@@ -244,6 +242,7 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 			memcpy(&outcome, m.data, sizeof(outcome));
 			h->layers = outcome.layers;
 			h->pid = outcome.pid;
+			snprintf(h->note, sizeof(h->note), "%s", outcome.text);
 			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
 		}
 	}

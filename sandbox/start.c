@@ -3,6 +3,8 @@
  * host. */
 #include "sandbox/sandbox.h"
 
+#include "broker/script.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -148,7 +150,8 @@ static int await_start(struct airlock_target *t)
 		struct outcome o;
 		memcpy(&o, m.data, sizeof(o));
 		t->layers = o.layers;
-		r = o.error < 0 ? fail(o.error, "%s", o.text) : 0;
+		/* What was not as asked, of a start that succeeded, is a message too. */
+		r = fail(o.error < 0 ? o.error : 0, "%s", o.error < 0 || o.text[0] ? o.text : t->broker->note);
 		break;
 	}
 	free(buffer);
@@ -202,7 +205,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	r = stdio_check(stdio);
 	if (r == 0)
 		r = target_new(&t, status[0], channel[0], call, start->shared);
-	if (r < 0)
+	if (!t)
 		goto out;
 	status[0] = channel[0] = -1;
 	snprintf(t->name, sizeof(t->name), "%s", start->name);
@@ -279,7 +282,7 @@ PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_polic
 		fail(r, "the arguments are too long");
 	if (r == 0)
 		r = broker_get(&h, policy, -1, NULL);
-	if (r == 0)
+	if (h)
 		r = start_with(out, h, &start, policy, &o, &words);
 	broker_handle_free(h);
 	free(words.bytes);
@@ -317,34 +320,17 @@ static int program_open(const char *name, char path[PATH_MAX])
 	return fail(-error, "%s: %s", name, error == ENOENT ? "command not found" : strerror(error));
 }
 
-/* A script's interpreter and its argument, as the kernel reads them: "#!" in the first 256 bytes. 1 when it is one. */
-static int script_read(int program, char line[256], char **interpreter, char **argument)
+/* A script's interpreter and its argument, as the kernel reads them. Whether it is one. */
+static bool script_of(int program, char line[SCRIPT_LINE + 1], char **interpreter, char **argument)
 {
 	char self[64];
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", program);
 	int fd = open(self, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 0; /* executable but not readable: no script could run either */
-	ssize_t n = pread(fd, line, 255, 0);
+		return false; /* executable but not readable: no script could run either */
+	int r = script_read(fd, line, interpreter, argument);
 	close(fd);
-	if (n < 3 || line[0] != '#' || line[1] != '!')
-		return 0;
-	line[n] = 0;
-	line[strcspn(line, "\n")] = 0;
-	char *at = line + 2 + strspn(line + 2, " \t");
-	size_t len = strcspn(at, " \t");
-	*interpreter = at;
-	*argument = NULL;
-	if (at[len]) {
-		at[len] = 0;
-		char *rest = at + len + 1 + strspn(at + len + 1, " \t");
-		size_t end = strlen(rest);
-		while (end && (rest[end - 1] == ' ' || rest[end - 1] == '\t'))
-			rest[--end] = 0;
-		if (*rest)
-			*argument = rest;
-	}
-	return **interpreter ? 1 : 0;
+	return r == 1;
 }
 
 static int program_check(int fd, const char *path)
@@ -362,10 +348,10 @@ static int program_check(int fd, const char *path)
 /* Opens argv[0]; for a script its interpreter, whose arguments then precede the script's path. */
 static int program_find(char *const argv[], char path[PATH_MAX], struct words *words)
 {
-	char line[256], *interpreter, *argument;
+	char line[SCRIPT_LINE + 1], *interpreter, *argument;
 	int fd = program_open(argv[0], path);
 	int r = fd < 0 ? fd : program_check(fd, path);
-	if (r == 0 && script_read(fd, line, &interpreter, &argument)) {
+	if (r == 0 && script_of(fd, line, &interpreter, &argument)) {
 		char script[PATH_MAX];
 		memcpy(script, path, PATH_MAX);
 		close(fd);
@@ -418,7 +404,7 @@ PUBLIC int airlock_exec(struct airlock_target **out, const struct airlock_policy
 		snprintf(start.name, sizeof(start.name), "%.63s", o.name ? o.name : slash ? slash + 1 : path);
 	if (r == 0)
 		r = broker_get(&h, policy, program, realpath(path, real) ? real : path);
-	if (r == 0)
+	if (h)
 		r = start_with(out, h, &start, policy, &o, &words);
 	broker_handle_free(h);
 	if (program >= 0)

@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,6 +128,10 @@ static size_t descriptors_list(const struct starting *s, bool worker, int *from,
 			from[n] = spaces[i];
 			to[n++] = FD_NAMESPACES + i;
 		}
+		if (s->ruleset >= 0) {
+			from[n] = s->ruleset;
+			to[n++] = FD_RULESET;
+		}
 	}
 	for (size_t i = 0; i < s->start->pass_count; i++) {
 		size_t at = n;
@@ -192,36 +195,30 @@ static _Noreturn void first_exec(const struct starting *s, char **argv, char **e
 		.uts = s->nursery->uts,
 		.cgroup = s->nursery->cgroup,
 		.mnt = s->nursery->mnt,
+		.ruleset = s->ruleset,
+		.cwd = setup->cwd,
 		.filter = setup->filter,
 		.filter_len = setup->filter_len,
+		.scopes = LANDLOCK_SCOPE_BOTH,
 		.listener = -1};
 	memcpy(c.limits, setup->limits, sizeof(c.limits));
-	/* The namespaces are entered by confine(), with descriptors above those that stay. */
+	/* What confine() enters, with descriptors above those that stay. */
 	int from[PASS_MAX + 16], to[PASS_MAX + 16];
 	size_t n = descriptors_list(s, false, from, to);
-	int *const kept[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt};
-	for (int i = 0; i < 5; i++) {
+	int *const kept[] = {&c.net, &c.ipc, &c.uts, &c.cgroup, &c.mnt, &c.ruleset};
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (*kept[i] < 0)
 			continue;
 		from[n] = *kept[i];
-		*kept[i] = to[n++] = FD_NAMESPACES + i;
+		*kept[i] = to[n++] = FD_NAMESPACES + (int)i;
 	}
-	int program = FD_NAMESPACES + 8, interpreter = s->interpreter < 0 ? -1 : FD_NAMESPACES + 9;
+	int program = FD_NAMESPACES + 8;
 	from[n] = s->program;
 	to[n++] = program;
-	if (interpreter >= 0) {
-		from[n] = s->interpreter;
-		to[n++] = interpreter;
-	}
 	int r = descriptors_place(from, to, n);
 	if (r < 0)
 		first_failed(setup, r, "cannot arrange the target's descriptors");
 	fcntl(program, F_SETFD, FD_CLOEXEC);
-	c.exec[c.exec_count++] = (struct landlock_rule){program, false, PERM_R | PERM_X};
-	if (interpreter >= 0) {
-		fcntl(interpreter, F_SETFD, FD_CLOEXEC);
-		c.exec[c.exec_count++] = (struct landlock_rule){interpreter, false, PERM_R | PERM_X};
-	}
 	r = confine(&c);
 	if (r < 0)
 		first_failed(setup, r, c.error);
@@ -231,8 +228,6 @@ static _Noreturn void first_exec(const struct starting *s, char **argv, char **e
 	futex_wake(&setup->state);
 	while (atomic_load(&setup->state) == SETUP_CONFINED)
 		futex_wait(&setup->state, SETUP_CONFINED, 1000);
-	if (interpreter >= 0)
-		close(interpreter);
 	close(c.listener);
 	syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
 	/* The setup memory is still ours alone: init reads the reason. */
@@ -329,9 +324,6 @@ static void init_hand_over(const struct starting *s, pid_t first, int pidfd)
 	init_tell(s->init, MESSAGE_LISTENER, &o, sizeof(o), (int[]){listener, pidfd}, 2);
 	close(listener);
 	init_await(s->init);
-	if (s->start->kind == START_EXEC &&
-		ptrace(PTRACE_SEIZE, first, NULL, PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL) < 0)
-		kill(first, SIGKILL);
 	atomic_store(&setup->state, SETUP_SERVED);
 	futex_wake(&setup->state);
 }
@@ -364,29 +356,17 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	int status = 0;
 	struct rusage use;
 	memset(&use, 0, sizeof(use));
-	if (s->start->kind == START_EXEC && atomic_load(&s->setup->state) == SETUP_SERVED) {
-		int r = loader_watch(first, &status);
-		if (r == 1) {
-			init_tell(own.init, MESSAGE_ENTERED, NULL, 0, NULL, 0);
-			init_await(own.init);
-			ptrace(PTRACE_DETACH, first, NULL, NULL);
-		} else if (r == 0) {
-			getrusage(RUSAGE_CHILDREN, &use);
-			if (WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127) &&
-				s->setup->outcome.error < 0)
-				init_tell(
-					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
-			init_end(own.init, &use, status);
-		} else {
-			kill(first, SIGKILL);
-		}
-	}
 	close(4);
 	close(5);
 	for (;;) {
 		pid_t pid = wait4(-1, &status, __WALL, &use);
-		if (pid == first && (WIFEXITED(status) || WIFSIGNALED(status)))
+		if (pid == first && (WIFEXITED(status) || WIFSIGNALED(status))) {
+			/* The program did not come to run: what its execveat() said, as nobody else could write there since. */
+			if (s->start->kind == START_EXEC && s->setup->outcome.error < 0)
+				init_tell(
+					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
 			init_end(own.init, &use, status);
+		}
 		if (pid < 0 && errno != EINTR)
 			_exit(1);
 	}

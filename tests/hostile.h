@@ -35,8 +35,8 @@ struct attempt {
 	int proven; /* gets through when nothing confines it (root); the judge proves that first */
 };
 
-extern const struct attempt attempts_files[], attempts_paths[], attempts_change[], attempts_sockets[],
-	attempts_process[], attempts_memory[], attempts_kernel[], attempts_limits[];
+extern const struct attempt attempts_files[], attempts_paths[], attempts_change[], attempts_attr[], attempts_sockets[],
+	attempts_process[], attempts_exec[], attempts_memory[], attempts_kernel[], attempts_limits[];
 
 const struct attempt *attempt_find(const char *name);
 /* Every table in order; NULL past the last. */

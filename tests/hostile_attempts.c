@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct attempt *const tables[] = {attempts_files, attempts_paths, attempts_change, attempts_sockets,
-	attempts_process, attempts_memory, attempts_kernel, attempts_limits};
+static const struct attempt *const tables[] = {attempts_files, attempts_paths, attempts_change, attempts_attr,
+	attempts_sockets, attempts_process, attempts_exec, attempts_memory, attempts_kernel, attempts_limits};
 
 const struct attempt *attempt_at(unsigned index)
 {
-	for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (const struct attempt *a = tables[t]; a->name; a++)
 			if (!index--)
 				return a;

@@ -175,7 +175,7 @@ static uint64_t look(int dir)
 
 			one = mix(one, buf, n > 0 ? (size_t)n : 0);
 			close(fd);
-		} else if (S_ISDIR(st.st_mode) && strcmp(e->d_name, ".")) {
+		} else if (S_ISDIR(st.st_mode) && strcmp(e->d_name, ".") != 0) {
 			one ^= look(openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) * 3;
 		}
 		/* A sum, so that the order of the directory does not matter. */

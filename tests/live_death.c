@@ -158,9 +158,11 @@ static bool scene_start(struct scene *s, const char *how, size_t least)
 	char text[256];
 	int error = -1;
 
+	*s = (struct scene){.order = -1, .report = -1};
 	if (pipe2(orders, O_CLOEXEC) || pipe2(reports, O_CLOEXEC))
-		return false;
-	*s = (struct scene){.order = orders[1], .report = reports[0]};
+		return check(false, "starts", "no pipes: %s", strerror(errno));
+	s->order = orders[1];
+	s->report = reports[0];
 	s->host = fork();
 	if (!s->host) {
 		order = orders[0];

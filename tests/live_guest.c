@@ -16,7 +16,6 @@
 
 #define FD_MOST 1024
 #define PASSED 20
-extern char **environ;
 
 /* ---- in the target ---- */
 
@@ -116,7 +115,7 @@ static bool works(const struct airlock_policy *policy)
 	return yes;
 }
 
-static int leaky_descriptor(bool before[FD_MOST])
+static int leaky_descriptor(const bool before[FD_MOST])
 {
 	for (int fd = 0; fd < FD_MOST; fd++) {
 		int flags = fcntl(fd, F_GETFD);

@@ -1,114 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The layers on the real kernel: a nursery, a process that confines itself in it, and what that process can still do; the
- * broker's own confinement; the probes. Everything as root, if we are, and as an ordinary user.
+ * probes.
  */
 #include "broker/broker.h"
-#include "policy/promises.h"
-#include "sandbox/layers.h"
-#include "sandbox/nursery.h"
-#include "tests/tap.h"
+#include "tests/layers_child.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define NOBODY 65534
 #ifdef __aarch64__
 #define INTERPRETER "/lib/ld-linux-aarch64.so.1"
 #else
 #define INTERPRETER "/lib64/ld-linux-x86-64.so.2"
 #endif
-
-#define TRUE(what) check(what, #what, "line %d, errno %s", __LINE__, strerror(errno))
-/* The call fails, with this errno. */
-#define FAILS(call, error)                                                                                             \
-	do {                                                                                                           \
-		errno = 0;                                                                                             \
-		long got = (long)(call);                                                                               \
-		int e = errno;                                                                                         \
-		check(got == -1 && e == (error), #call ": " #error, "line %d: %ld, %s", __LINE__, got, strerror(e));   \
-	} while (0)
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static void join(pid_t pid, const char *name)
-{
-	int status = -1;
-
-	waitpid(pid, &status, __WALL);
-	check(WIFEXITED(status) && WEXITSTATUS(status) == 0, name, "status 0x%x", status);
-}
-
-static void in_child(const char *name, void (*run)(void), bool drop)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		tap_failed = 0;
-		tap_prefix = drop || getuid() ? "user: " : "root: ";
-		if (drop && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-				    setresuid(NOBODY, NOBODY, NOBODY) < 0))
-			_exit(99);
-		run();
-		_exit(tap_failed ? 1 : 0);
-	}
-	join(pid, name);
-}
-
-/* ---- a target ---- */
-
-static bool capabilities_none(void)
-{
-	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &header, d) < 0)
-		return false;
-	return !(d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective | d[1].permitted |
-		 d[1].inheritable);
-}
-
-static bool bounding_none(void)
-{
-	for (int cap = 0; cap < 64; cap++)
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
-			return false;
-	return true;
-}
-
-/* Lets all pass but getppid, which gets an errno that it never has. */
-static const struct sock_filter mark[] = {
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENODATA),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-};
 
 static void check_confined(int usr, uid_t uid, pid_t outside)
 {
@@ -170,24 +85,19 @@ static void target_run(const struct nursery *n, unsigned given, bool exec)
 	uid_t uid = getuid();
 	int usr = open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int space = dup(n->net);
-	struct confinement c = CONFINEMENT_INIT;
+	struct confinement c = confinement_in(n);
 
 	c.given = given;
-	c.net = n->net;
-	c.ipc = n->ipc;
-	c.uts = n->uts;
-	c.cgroup = n->cgroup;
-	c.mnt = n->mnt;
-	c.filter = mark;
-	c.filter_len = sizeof(mark) / sizeof(mark[0]);
 	c.limits[LIMIT_FILES] = 32;
 	c.limits[LIMIT_CPU] = 2500;
 	c.will_exec = exec;
 	c.before_filter = before;
 	int program = open("/bin/true", O_PATH | O_CLOEXEC), interpreter = open(INTERPRETER, O_PATH | O_CLOEXEC);
 	if (exec) {
-		c.exec[c.exec_count++] = (struct landlock_rule){program, false, PERM_R | PERM_X};
-		c.exec[c.exec_count++] = (struct landlock_rule){interpreter, false, PERM_R | PERM_X};
+		const struct landlock_rule run[] = {
+			{program, false, PERM_R | PERM_X}, {interpreter, false, PERM_R | PERM_X}};
+		c.ruleset = landlock_ruleset(
+			&(struct landlock_spec){.rules = run, .count = 2, .net = true, .scopes = LANDLOCK_SCOPE_BOTH});
 	}
 	double start = now();
 	int r = confine(&c);
@@ -287,12 +197,6 @@ static void test_in_place(void)
 	TRUE(prctl(PR_GET_DUMPABLE) == 1 || !root);
 }
 
-static void *thread(void *arg)
-{
-	pause();
-	return arg;
-}
-
 static void test_threads(void)
 {
 	struct confinement c = CONFINEMENT_INIT;
@@ -310,124 +214,6 @@ static void test_threads(void)
 	r = confine(&c);
 	check(r == 0 && c.layers & AIRLOCK_LAYER_SECCOMP, "threads: tolerated", "%d: %s", r, c.error);
 }
-
-/* ---- the broker ---- */
-
-/* A target is started from inside of the broker's domain, below its filter. */
-static void target_below_broker(const struct nursery *n)
-{
-	struct confinement c = CONFINEMENT_INIT;
-
-	c.given = AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID;
-	c.net = n->net;
-	c.ipc = n->ipc;
-	c.uts = n->uts;
-	c.cgroup = n->cgroup;
-	c.mnt = n->mnt;
-	c.filter = mark;
-	c.filter_len = sizeof(mark) / sizeof(mark[0]);
-	double start = now();
-	int r = confine(&c);
-	dprintf(tap_fd, "# %sconfine below a broker %.0f us\n", tap_prefix, now() - start);
-	check(r == 0 && c.layers == AIRLOCK_LAYERS_ALL, "confine below a broker", "%d: %s", r, c.error);
-	TRUE(capabilities_none() && bounding_none());
-	FAILS(open("/etc/hostname", O_RDONLY), ENOENT);
-	FAILS(syscall(SYS_getppid), ENODATA);
-	_exit(tap_failed ? 1 : 0);
-}
-
-static char dir[] = "/tmp/airlock-layers-XXXXXX", file[64];
-
-static void test_broker(void)
-{
-	char error[400];
-	struct broker b = {.proc = -1, .log = -1};
-	struct landlock_rule extra[1];
-	bool all;
-	uint64_t promises = 0;
-	int r;
-
-	policy_init(&b.policy);
-	promises_parse("stdio rpath", &promises, NULL);
-	b.policy.promises = promises;
-	policy_unveil(&b.policy, dir, PERM_R, false);
-	policy_unveil(&b.policy, "/etc/hostname", PERM_R, true);
-	r = nursery_user(&all, error, sizeof(error));
-	check(r == 0, "nursery_user", "%d: %s", r, error);
-	b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = broker_anchors_open(&b, true);
-	check(r == 0, "anchors", "%d", r);
-	struct nursery n;
-	r = nursery_make(&n, NULL, NULL, 0, 0, error, sizeof(error));
-	check(r == 0, "nursery_make", "%d: %s", r, error);
-	int program = open("/bin/true", O_PATH | O_CLOEXEC);
-	extra[0] = (struct landlock_rule){program, false, PERM_R | PERM_X};
-	double start = now();
-	r = broker_confine(&b, extra, 1, true);
-	dprintf(tap_fd, "# %sbroker_confine %.0f us\n", tap_prefix, now() - start);
-	check(r == 0, "broker_confine", "%d", r);
-	FAILS(open("/etc/shadow", O_RDONLY), EACCES);
-	FAILS(open("/etc/fstab", O_RDONLY), EACCES);
-	FAILS(open(file, O_WRONLY), EACCES);
-	TRUE(close(open(file, O_RDONLY)) == 0);
-	TRUE(close(open("/etc/hostname", O_RDONLY)) == 0);
-	TRUE(close(open("/proc/self/status", O_RDONLY)) == 0);
-	FAILS(open("/proc/1/environ", O_RDONLY), EACCES);
-	FAILS(socket(AF_INET, SOCK_STREAM, 0), ENOSYS);
-	FAILS(unshare(CLONE_NEWNET), ENOSYS);
-	FAILS(mount("none", "/tmp", "tmpfs", 0, NULL), ENOSYS);
-	FAILS(syscall(SYS_bpf, 0, NULL, 0), ENOSYS);
-	FAILS(syscall(SYS_io_uring_setup, 1, NULL), ENOSYS);
-	FAILS(syscall(SYS_clone, CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
-	FAILS(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
-	FAILS(ptrace(PTRACE_SETOPTIONS, getpid(), 0, PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE), EPERM);
-	FAILS(ptrace(PTRACE_SEIZE, getpid(), 0, PTRACE_O_TRACESECCOMP), EPERM);
-	FAILS(ptrace(PTRACE_SETOPTIONS, getpid(), 0, PTRACE_O_EXITKILL), ESRCH);
-	FAILS(kill(getppid(), 0), EPERM);
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid == 0)
-		_exit(getpid() == 1 ? 0 : 1);
-	join(pid, "the broker makes a pid namespace");
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid == 0)
-		target_below_broker(&n);
-	join(pid, "a target below the broker");
-	nursery_close(&n);
-	pthread_t t;
-	TRUE(pthread_create(&t, NULL, thread, NULL) == 0);
-}
-
-/* A call that the broker itself may not make is still its target's notification, not an errno. */
-static void test_broker_inherited(void)
-{
-	static const struct sock_filter notify[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct broker b = {.root = -1, .proc = -1, .log = -1};
-	struct sock_fprog program = {4, (struct sock_filter *)(uintptr_t)notify};
-	struct seccomp_notif n = {0};
-	struct seccomp_notif_resp answer = {.error = -EXDEV};
-
-	policy_init(&b.policy);
-	for (size_t i = 0; i < LIBC_FILES; i++)
-		b.libc[i] = -1;
-	int r = broker_confine(&b, NULL, 0, true);
-	check(r == 0, "broker_confine, nothing allowed", "%d", r);
-	int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(mount("none", "/", "tmpfs", 0, NULL) == -1 && errno == EXDEV ? 0 : 1);
-	TRUE(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0 && n.data.nr == SYS_mount);
-	answer.id = n.id;
-	TRUE(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0);
-	join(pid, "the report survives the broker's filter");
-}
-
-/* ---- probes ---- */
 
 static void test_probes(void)
 {
@@ -479,32 +265,14 @@ static void forbid_namespaces(void)
 
 int main(void)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} tests[] = {
+	static const struct test tests[] = {
 		{"target", test_target},
 		{"in place", test_in_place},
 		{"threads", test_threads},
-		{"broker", test_broker},
-		{"inherited", test_broker_inherited},
 		{"probes", test_probes},
 		{"container", forbid_namespaces},
 	};
-	bool root = getuid() == 0;
 
-	if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
-		return 1;
-	snprintf(file, sizeof(file), "%s/file", dir);
-	close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		if (root)
-			in_child(tests[i].name, tests[i].run, false);
-		else
-			dprintf(tap_fd, "skip root: %s: not root\n", tests[i].name);
-		in_child(tests[i].name, tests[i].run, root);
-	}
-	unlink(file);
-	rmdir(dir);
+	tests_run(tests, sizeof(tests) / sizeof(tests[0]));
 	return tap_failed ? 1 : 0;
 }

@@ -179,6 +179,25 @@ status "125 for an unknown layer" 125 "airlock: " run --tolerate nonsense -- tru
 status "125 for an unknown command" 125 "unknown command" walk
 status "tolerate" 0 "" run --tolerate namespaces,landlock -- true
 
+# Direct trees: the same, without requests; and said, where it cannot be.
+under "direct: wc" 0 "-p stdio,rpath -v rd:$data --log $work/direct.log" wc "$data/lines" "$data/sub/numbers" "$data/sub/link"
+is "direct: nothing is said" test ! -s run.err
+under "direct: ls" 0 "-p stdio,rpath -v rd:$data --log $work/direct.log" ls -R "$data"
+under "direct: relative paths" 0 "-p stdio,rpath -v rd:$data --log $work/direct.log" cat data/lines ./data/sub/../lines
+is "direct: no open and no stat is a request" sh -c '! grep -q "lines\|numbers\|\"openat\"\|stat\"" "$1"' sh "$work/direct.log"
+under "direct: a program of many files" 0 "-p stdio,rpath,prot_exec -v rd:/usr -v rd:$data" \
+	/usr/bin/python3 -I -c "import json, sqlite3, decimal; print(len(open('$data/lines').read()))"
+under "direct: programs that it runs" 0 "-p stdio,rpath,proc,exec -v rxd:/usr -v rd:$data" \
+	sh -c "cd $data/sub && ls | sort && wc -l ../lines && cat deep/text"
+status "direct: a brokered rule beside it" 0 "" run -p stdio,rpath,wpath,cpath -v "rd:$data" -v "wc:$work/out" \
+	cp "$data/lines" "$work/out/copied"
+is "direct: what was copied" cmp -s data/lines out/copied
+status "direct: what is hidden is not there" 1 "secret: No such file" run -p stdio,rpath -v "rd:$data" cat "$work/private/secret"
+status "direct: nor by .." 1 "secret: No such file" run -p stdio,rpath -v "rd:$data" cat data/sub/../../private/secret
+status "direct: it is said where it is not possible" 0 "data: direct is not possible (/etc.* no d); served by the broker" \
+	run -p stdio,rpath -v "rd:$data" -v r:/etc cat "$data/lines"
+is "direct: and served" cmp -s data/lines run.out
+
 # What it says at the end.
 status "the closing line names what was missing" 1 "airlock: .*refused.*unveil $work/private/secret r" \
 	run -p "stdio rpath" -v "r:$data" cat "$work/private/secret"

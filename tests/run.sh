@@ -12,8 +12,8 @@ build=${BUILD:-build}
 only=${ONLY:-}
 
 sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev libcap-dev libbsd-dev libcmocka-dev \
-	libpng-dev libjpeg-dev zlib1g-dev musl-tools clang-format mandoc binutils util-linux diffutils python3 \
-	libxml2-utils poppler-utils sqlite3 || exit 1
+	libpng-dev libjpeg-dev zlib1g-dev musl-tools clang-format clang-tidy mandoc binutils util-linux diffutils python3 \
+	libxml2-utils poppler-utils sqlite3 git rsync perl make patch cpio ed xz-utils bzip2 attr acl file || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
@@ -97,11 +97,21 @@ everything() {
 	for t in "$copy"/test_*; do
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_layers live_guest; do
+	for t in live_lane live_filter live_layers live_broker live_guest live_direct; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 120 "$@" "$copy/$t"
 	done
+	suite "live_view, $user" 300 "$@" "$copy/live_view" "$copy/airlock"
+	suite "live_unveil, $user" 200 "$@" "$copy/live_unveil"
+	suite "live_exec, $user" 400 "$@" "$copy/live_exec" "$copy/airlock"
+	suite "live_exec policies, $user" 300 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
 	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
+	suite "live_attr, $user" 200 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
+	suite "live_race, $user" 300 "$@" "$copy/live_race"
 	suite "live_run, $user" 400 "$@" sh "$copy/live_run.sh" "$copy/airlock" "$copy"
+	for kind in posix posix_musl; do
+		[ ! -x "$copy/$kind" ] || suite "$kind, $user" 900 "$@" sh "$copy/posix.sh" "$copy/airlock" "$copy/$kind"
+	done
+	suite "programs, $user" 1200 "$@" sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
 	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
 	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker
@@ -114,11 +124,12 @@ everything() {
 copy=$scratch/copy
 mkdir "$copy"
 find "$build" "$build/tests" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$copy/" \;
-cp tests/*.sh "$copy/"
+cp -R tests/*.sh tests/posix_known tests/programs "$copy/"
 chmod -R a+rX "$copy"
 
 suite "api" 200 sh tests/api.sh "$build"
 step "clang-format" 120 sh -c 'find . -path "./build*" -prune -o -name "*.[ch]" -print | xargs clang-format --dry-run -Werror'
+step "clang-tidy" 600 sh tests/tidy.sh "$build"
 step "manual" 60 mandoc -T lint -W warning docs/airlock.1 docs/airlock.3
 for t in "$copy"/fuzz_*; do
 	name=${t##*/fuzz_}
@@ -163,8 +174,8 @@ if sanitizer address address,undefined "unit live_guest live_death hostile airlo
 	done
 fi
 # Only where there are threads.
-if sanitizer thread thread "test_ipc live_lane"; then
-	for t in test_ipc live_lane; do
+if sanitizer thread thread "test_ipc_call test_ipc_hostile live_lane"; then
+	for t in test_ipc_call test_ipc_hostile live_lane; do
 		suite "sanitizer thread, $t" 300 "$scratch/thread/tests/$t"
 	done
 fi

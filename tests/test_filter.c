@@ -1,134 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Every generated filter over every call number and the edges of every condition, in a model of BPF; a table of verdicts
- * written by hand, and no kernel feature. */
-#include "policy/filter.h"
-#include "policy/promises.h"
-#include "tests/bpf_sim.h"
+/* Every generated filter over every call number and the edges of every condition, in a model of BPF, against the table. */
+#include "tests/filter_model.h"
 
-#include <asm/ioctls.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <sched.h>
-#include <seccomp.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <cmocka.h>
-
-#define ALLOWED SECCOMP_RET_ALLOW
-#define NOTIFIED SECCOMP_RET_USER_NOTIF
-#define KILLED SECCOMP_RET_KILL_PROCESS
-#define UNHEARD (SECCOMP_RET_ERRNO | ENOSYS)
-#define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
-#define EVERY ((UINT64_C(1) << PROMISE_COUNT) - 1)
-#define EMPTY_STRING 0x7f0012345678u
-
-#ifdef __x86_64__
-#define NATIVE AUDIT_ARCH_X86_64
-#define FOREIGN AUDIT_ARCH_AARCH64
-#else
-#define NATIVE AUDIT_ARCH_AARCH64
-#define FOREIGN AUDIT_ARCH_X86_64
-#endif
-
-struct filter {
-	struct filter_spec spec;
-	struct sock_filter *code;
-	size_t len;
-};
-
-static uint32_t ask(const struct filter *f, uint32_t arch, int nr, const uint64_t args[6])
-{
-	struct seccomp_data d = {.nr = nr, .arch = arch};
-	uint32_t verdict = 0;
-	memcpy(d.args, args, sizeof(d.args));
-	if (bpf_sim(f->code, f->len, &d, &verdict, NULL) < 0)
-		fail_msg("the filter is not a program that the kernel would take");
-	return verdict;
-}
-
-static struct filter make(struct filter_spec spec)
-{
-	struct filter f = {.spec = spec};
-	int r = filter_compile(&spec, &f.code, &f.len);
-	if (r < 0)
-		fail_msg("cannot compile: %s", strerror(-r));
-	return f;
-}
-
-static uint64_t set_of(const char *words)
-{
-	uint64_t set;
-	if (promises_parse(words, &set, NULL) < 0)
-		fail_msg("bad words %s", words);
-	return set;
-}
-
-/* The ways in which a filter is wanted. */
-static const struct filter_spec modes[] = {
-	{.base = true},
-	{.base = true, .own_pids = true, .names_direct = true, .empty_path_direct = true},
-	{.base = true, .own_pids = true, .empty_path_direct = true, .loading = true, .count_tasks = true},
-	{.base = true, .empty_string = EMPTY_STRING},
-	{.base = true, .kill = true},
-	{.base = true, .kill = true, .loading = true, .own_pids = true, .empty_string = EMPTY_STRING},
-	{.base = false},
-	{.base = false, .loading = true},
-};
-#define MODES (sizeof(modes) / sizeof(modes[0]))
-
-/* What a filter should say, from the table alone: no trees, no libseccomp. */
-static uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
-{
-	size_t count;
-	const struct promise_row *rows = promise_rows(&count);
-	uint64_t promises = s->promises;
-	bool known = false, named = false, allow = false, kill = false;
-	if (nr == AIRLOCK_SYSCALL)
-		return s->base ? NOTIFIED : ALLOWED;
-	if (s->loading && !s->base)
-		promises |= PROMISE_BIT(exec) | PROMISE_BIT(prot_exec);
-	for (size_t i = 0; i < count; i++) {
-		const struct promise_row *r = &rows[i];
-		if (r->number != nr || r->kind == ROW_ABSENT)
-			continue;
-		known = true;
-		if (r->kind == ROW_REFUSE || (r->need & promises) != r->need)
-			continue;
-		bool matches = promise_row_matches(r, args);
-		named = named || s->base || r->kind != ROW_KILL;
-		if (r->kind == ROW_KILL)
-			kill = kill || (s->base && matches);
-		else if (r->kind == ROW_ALLOW || !s->base)
-			allow = allow || matches;
-		else if (r->kind == ROW_OWN)
-			allow = allow || (s->own_pids && matches);
-		else if (r->kind == ROW_TASK)
-			allow = allow || (!s->count_tasks && matches);
-		else if (r->kind == ROW_NAMED)
-			allow = allow || (s->names_direct && matches);
-	}
-	if (!known)
-		return UNHEARD;
-	if (s->base && (nr == SYS_newfstatat || nr == SYS_statx) && (promises & PROMISE_BIT(stdio)) &&
-		(uint32_t)args[nr == SYS_newfstatat ? 3 : 2] == AT_EMPTY_PATH && (int32_t)args[0] >= 0 &&
-		(s->empty_path_direct || (s->empty_string && args[1] == s->empty_string)))
-		return ALLOWED;
-	if (s->loading && (nr == SYS_execve || nr == SYS_execveat))
-		named = true;
-	if (kill || (s->base && s->kill && !named))
-		return KILLED;
-	return allow ? ALLOWED : s->base ? NOTIFIED : FORBIDDEN;
-}
 
 /* ---- arguments at the edges of the table's conditions ---- */
 
@@ -255,15 +132,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void complain(const struct filter_spec *s, int nr, const uint64_t *args, uint32_t got, uint32_t want)
-{
-	char words[512];
-	fail_msg("[%s] base %d kill %d own %d loading %d: %s(%llx, %llx, %llx, %llx): %x, not %x",
-		promises_format(s->promises, words, sizeof(words)), s->base, s->kill, s->own_pids, s->loading,
-		syscall_name(nr) ? syscall_name(nr) : "?", (unsigned long long)args[0], (unsigned long long)args[1],
-		(unsigned long long)args[2], (unsigned long long)args[3], got, want);
-}
-
 /* What holds for every filter. */
 static void check_frame(const struct filter *f)
 {
@@ -378,99 +246,6 @@ static void test_a_wider_promise_allows_no_less(void **state)
 	}
 }
 
-/* Never past the broker, whatever was promised, whatever the flags. */
-static void test_no_path_and_no_way_out_is_ever_allowed(void **state)
-{
-	(void)state;
-	static const char *const paths[] = {"open", "openat", "openat2", "creat", "stat", "lstat", "access",
-		"faccessat", "faccessat2", "readlink", "readlinkat", "chdir", "fchdir", "chroot", "rename", "renameat",
-		"renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat",
-		"rmdir", "mknod", "mknodat", "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "utime",
-		"utimes", "futimesat", "utimensat", "truncate", "statfs", "getxattr", "lgetxattr", "setxattr",
-		"lsetxattr", "listxattr", "llistxattr", "removexattr", "lremovexattr", "getxattrat", "setxattrat",
-		"listxattrat", "removexattrat", "file_getattr", "file_setattr", "inotify_add_watch", "execve",
-		"execveat", "connect", "bind", "name_to_handle_at", "open_by_handle_at", "mount", "umount2",
-		"pivot_root", "swapon", "acct", "quotactl", "mq_open", "shmget", "fanotify_mark", "newfstatat", "statx",
-		"getcwd", "umask"};
-	static const char *const out[] = {"ptrace", "process_vm_readv", "process_vm_writev", "unshare", "setns"};
-	static const char *const never[] = {"pidfd_getfd", "userfaultfd", "bpf", "perf_event_open", "keyctl",
-		"init_module", "kexec_load", "iopl", "modify_ldt", "io_setup", "kcmp", "memfd_secret", "chroot",
-		"add_key", "syslog"};
-	for (size_t m = 0; m < MODES; m++) {
-		struct filter_spec spec = modes[m];
-		spec.promises = EVERY;
-		if (!spec.base)
-			continue;
-		struct filter f = make(spec);
-		for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-			int nr = syscall_number(paths[i]);
-			if (nr < 0)
-				continue;
-			for (int bit = -1; bit < 32; bit++) {
-				uint64_t flags = bit < 0 ? 0 : UINT64_C(1) << bit;
-				bool fstat_like = (nr == SYS_newfstatat || nr == SYS_statx) && flags == AT_EMPTY_PATH &&
-						  spec.empty_path_direct;
-				/* 0x100000000: a pointer whose low half is zero is not NULL */
-				const uint64_t args[6] = {5, 0x100000000, flags, flags, flags, flags};
-				assert_true(ask(&f, NATIVE, nr, args) != ALLOWED || fstat_like);
-				const uint64_t cwd[6] = {(uint64_t)AT_FDCWD, 0x100000000, flags, flags, flags, flags};
-				assert_int_not_equal(ask(&f, NATIVE, nr, cwd), ALLOWED);
-				const uint64_t cwd32[6] = {(uint32_t)AT_FDCWD, 0, flags, flags, flags, flags};
-				assert_int_not_equal(ask(&f, NATIVE, nr, cwd32), ALLOWED);
-			}
-		}
-		for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
-			assert_int_equal(ask(&f, NATIVE, syscall_number(out[i]), (const uint64_t[6]){0}), KILLED);
-		for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-			if (syscall_number(never[i]) >= 0)
-				assert_int_equal(ask(&f, NATIVE, syscall_number(never[i]), (const uint64_t[6]){0}),
-					spec.kill ? KILLED : NOTIFIED);
-		free(f.code);
-	}
-	for (unsigned i = 0; i < PROMISE_COUNT; i++) {
-		struct filter_spec spec = {.promises = UINT64_C(1) << i, .base = true, .names_direct = true};
-		struct filter f = make(spec);
-		bool sockets = i == PROMISE_inet || i == PROMISE_unix || i == PROMISE_dns;
-		for (uint64_t family = 0; family < 48; family++)
-			for (uint64_t type = 0; type < 16; type++)
-				for (uint64_t protocol = 0; protocol < 64; protocol++)
-					if (ask(&f, NATIVE, SYS_socket, (const uint64_t[6]){family, type, protocol}) ==
-						ALLOWED)
-						assert_true(sockets && (family == 1 || family == 2 || family == 10) &&
-							    type != 3);
-		free(f.code);
-	}
-}
-
-/* ---- by hand ---- */
-
-enum { BASE, OWN, LOADING, STRING, KILL_MODE, KILL_LOADING, NARROW, NARROW_LOADING }; /* of modes[] */
-
-static const struct {
-	const char *promises;
-	int mode;
-	int nr;
-	uint64_t args[6];
-	uint32_t verdict;
-} verdicts[] = {
-#include "tests/filter_verdicts.inc"
-};
-
-static void test_verdicts_by_hand(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
-		struct filter_spec spec = modes[verdicts[i].mode];
-		spec.promises = set_of(verdicts[i].promises);
-		struct filter f = make(spec);
-		uint32_t got = ask(&f, NATIVE, verdicts[i].nr, verdicts[i].args);
-		if (got != verdicts[i].verdict)
-			print_error("row %zu\n", i),
-				complain(&spec, verdicts[i].nr, verdicts[i].args, got, verdicts[i].verdict);
-		free(f.code);
-	}
-}
-
 /* The table on the other architecture: same calls, same verdicts, other numbers; no calls that it does not have. */
 static void test_the_other_architecture(void **state)
 {
@@ -505,57 +280,12 @@ static void test_the_other_architecture(void **state)
 	}
 }
 
-static void test_a_list_allows_that_and_nothing_else(void **state)
-{
-	(void)state;
-	const int list[] = {SYS_read, SYS_write, SYS_read, SYS_openat2, SYS_exit_group, -1};
-	struct filter f = {.code = NULL};
-	assert_int_equal(filter_compile_list(list, &f.code, &f.len), 0);
-	for (int nr = 0; nr < 1100; nr++) {
-		bool listed = nr == SYS_read || nr == SYS_write || nr == SYS_openat2 || nr == SYS_exit_group;
-		assert_int_equal(ask(&f, NATIVE, nr, (const uint64_t[6]){0}), listed ? ALLOWED : FORBIDDEN);
-		assert_int_equal(ask(&f, FOREIGN, nr, (const uint64_t[6]){0}), KILLED);
-		assert_int_equal(ask(&f, AUDIT_ARCH_I386, nr, (const uint64_t[6]){0}), KILLED);
-	}
-	free(f.code);
-}
-
-static void test_sizes(void **state)
-{
-	(void)state;
-	static const char *const sets[] = {
-		"", "stdio", "stdio rpath", "stdio rpath wpath cpath proc exec", "stdio inet", "stdio tty"};
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-		struct filter_spec spec = modes[1];
-		spec.promises = set_of(sets[i]);
-		struct filter f = make(spec);
-		unsigned steps = 0, worst = 0;
-		uint32_t verdict;
-		struct seccomp_data d = {.arch = NATIVE, .nr = SYS_read};
-		assert_int_equal(bpf_sim(f.code, f.len, &d, &verdict, &steps), 0);
-		for (int nr = 0; nr < 480; nr++) {
-			unsigned n;
-			d.nr = nr;
-			assert_int_equal(bpf_sim(f.code, f.len, &d, &verdict, &n), 0);
-			worst = n > worst ? n : worst;
-		}
-		print_message(
-			"[%s]: %zu instructions; read runs %u, the longest way %u\n", sets[i], f.len, steps, worst);
-		assert_true(i != 1 || f.len < 400);
-		free(f.code);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts_by_hand),
 		cmocka_unit_test(test_filters_say_what_the_table_says),
 		cmocka_unit_test(test_a_wider_promise_allows_no_less),
-		cmocka_unit_test(test_no_path_and_no_way_out_is_ever_allowed),
 		cmocka_unit_test(test_the_other_architecture),
-		cmocka_unit_test(test_a_list_allows_that_and_nothing_else),
-		cmocka_unit_test(test_sizes),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

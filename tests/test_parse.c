@@ -207,10 +207,10 @@ static void test_what_is_written_is_read_back(void **state)
 		word[0] = '/';
 		random_word(&seed, word + round % 2, 40);
 		policy_unveil_raw(&p, word, PERM_R, round & 8);
-		memcpy(word, "NAME=", 5);
+		strcpy(word, "NAME=");
 		random_word(&seed, word + 5, sizeof(word) - 5);
 		assert_int_equal(policy_env_add(&p, word), 0);
-		memcpy(word, "unix:@", 6);
+		strcpy(word, "unix:@");
 		random_word(&seed, word + 6, 100);
 		policy_address_add(&p, word, round & 16, NULL, 0);
 		p.limits[LIMIT_MEMORY] = xorshift(&seed) >> 1;

@@ -105,7 +105,6 @@ static void limit(struct run *run, char *argument)
 /* What a terminal program needs to know, and nothing that is a secret. */
 static void environment_default(struct airlock_policy *policy)
 {
-	extern char **environ;
 	static const char *const names[] = {"PATH", "LANG", "TERM", "TZ"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		airlock_policy_env(policy, names[i]);
@@ -284,6 +283,8 @@ int command_run(int argc, char **argv)
 		fprintf(stderr, "airlock: %s\n", airlock_message());
 		return r == -ENOENT ? STATUS_MISSING : r == -EACCES || r == -ENOEXEC ? STATUS_DENIED : STATUS_FAILED;
 	}
+	if (*airlock_message())
+		fprintf(stderr, "airlock: %s\n", airlock_message());
 	r = airlock_wait(target, &status, -1);
 	if (r < 0)
 		die("%s", airlock_message());
