@@ -347,8 +347,8 @@ static void tree(void)
 		"late"};
 	static const char *const files[] = {"open/file", "open/spare", "open/dir/inner", "open/ro/file",
 		"open/hid/file", "open/dark/file", "open/hid/shown/file", "open/dark/noexec/file", "open/hidfile",
-		"ro/file", "ro/rw/file", "one/only", "one/kept", "one/plain", "one/other", "secret/file", "late/again", "late/there",
-		"xonly", "wonly"};
+		"ro/file", "ro/rw/file", "one/only", "one/kept", "one/plain", "one/other", "secret/file", "late/again",
+		"late/there", "xonly", "wonly"};
 	static const char *const links[][2] = {{"file", "open/to_file"}, {"../ro/file", "open/to_ro"},
 		{"../secret/file", "open/to_secret"}, {"../secret", "open/to_secret_dir"},
 		{"../absent", "open/to_absent"}, {"hid", "open/to_hid"}, {"dark", "open/to_dark"},
@@ -381,7 +381,8 @@ static int policy_make(struct airlock_policy **policy)
 	static const char *const rules[][2] = {{"open", "rwc"}, {"open/dirrule", "rwc"}, {"open/ro", "r"},
 		{"open/hid", ""}, {"open/dark", ""}, {"open/hidfile", ""}, {"open/hidfifo", ""}, {"open/ghost", ""},
 		{"open/hid/shown", "r"}, {"ro", "r"}, {"ro/rw", "rw"}, {"one/only", "r"}, {"one/kept", "rc"},
-		{"late/file", "rwc"}, {"late/again", "rwc"}, {"late/read", "r"}, {"one/plain", "rw"}, {"xonly", "x"}, {"wonly", "w"}};
+		{"late/file", "rwc"}, {"late/again", "rwc"}, {"late/read", "r"}, {"one/plain", "rw"}, {"xonly", "x"},
+		{"wonly", "w"}};
 
 	if (airlock_policy_new(policy, "stdio rpath wpath cpath dpath fattr chown proc exec"))
 		return -1;
