@@ -207,22 +207,23 @@ struct answer {
 	int64_t value;
 	int fd; /* the broker's; closed after it was placed in the target */
 	bool cloexec; /* of the target's descriptor */
+	bool sole; /* fd must be closed here before the target has the answer: see lane.c */
 };
 static inline struct answer answer_error(int e)
 {
-	return (struct answer){ANSWER_ERROR, e, 0, -1, false};
+	return (struct answer){.kind = ANSWER_ERROR, .error = e, .fd = -1};
 }
 static inline struct answer answer_value(int64_t v)
 {
-	return (struct answer){ANSWER_VALUE, 0, v, -1, false};
+	return (struct answer){.kind = ANSWER_VALUE, .value = v, .fd = -1};
 }
 static inline struct answer answer_fd(int fd, bool cloexec)
 {
-	return (struct answer){ANSWER_FD, 0, 0, fd, cloexec};
+	return (struct answer){.kind = ANSWER_FD, .fd = fd, .cloexec = cloexec};
 }
 static inline struct answer answer_slow(void)
 {
-	return (struct answer){ANSWER_SLOW, 0, 0, -1, false};
+	return (struct answer){.kind = ANSWER_SLOW, .fd = -1};
 }
 
 /* One row of the table of operations. Argument positions are -1 when the call has none. */

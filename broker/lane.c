@@ -55,8 +55,29 @@ static void send_value(int listener, uint64_t id, int64_t value, int error, uint
 		;
 }
 
+/* The target runs as soon as descriptor and answer are there, and our own copy of the descriptor is closed only when this
+ * thread runs again. Where it matters who else holds the file (the other end of a pipe, a lock, a program that is to be
+ * executed), the descriptor goes first, then our copy, then the answer: a wake-up more. Since 5.19 no signal comes
+ * between; before, one may leave the target with a descriptor that it does not know of. */
+static void send_sole(int listener, uint64_t id, struct answer *a)
+{
+	struct seccomp_notif_addfd add = {
+		.id = id, .srcfd = (uint32_t)a->fd, .newfd_flags = a->cloexec ? O_CLOEXEC : 0};
+	int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add), e = errno;
+	close(a->fd);
+	a->fd = -1;
+	if (number >= 0)
+		send_value(listener, id, number, 0, 0);
+	else if (e != ENOENT)
+		send_value(listener, id, 0, e == EINTR ? EIO : e, 0);
+}
+
 void lane_answer(struct family *f, uint64_t id, struct answer a)
 {
+	if (a.kind == ANSWER_FD && a.sole) {
+		send_sole(f->listener, id, &a);
+		return;
+	}
 	switch (a.kind) {
 	case ANSWER_VALUE:
 		send_value(f->listener, id, a.value, 0, 0);
@@ -138,12 +159,12 @@ static void serve(struct lane *lane)
 		return;
 	}
 	int err = request_read(r, lane->path[0], lane->path[1]);
-	struct answer a = {ANSWER_NONE, 0, 0, -1, false};
+	struct answer a = {.kind = ANSWER_NONE, .fd = -1};
 	if (request_alive(r))
 		a = err ? answer_error(-err) : decide(r);
 	if (a.kind == ANSWER_SLOW) {
 		err = slow_submit(r);
-		a = err ? answer_error(-err) : (struct answer){ANSWER_NONE, 0, 0, -1, false};
+		a = err ? answer_error(-err) : (struct answer){.kind = ANSWER_NONE, .fd = -1};
 	}
 	lane_finish(r, a);
 	state_release(f, r->state);

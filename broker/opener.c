@@ -144,7 +144,7 @@ int opener_open(struct broker *b, const struct unveil *rule, int flags)
 {
 	const struct unveil *base = policy_find(&b->policy, rule->path);
 	static char buffer[IPC_BYTES_MAX + 16]; /* under the lock; there is one broker */
-	struct ipc_message m;
+	struct ipc_message m = {.len = 0};
 	int32_t error = -EACCES;
 	if (b->opener <= 0 || !base || !base->name || strcmp(base->path, rule->path) != 0)
 		return -EACCES;

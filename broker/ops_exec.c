@@ -26,8 +26,8 @@
 #define AT_EXECVE_CHECK 0x10000 /* 6.14 */
 #endif
 
-static const struct answer go_on = {ANSWER_CONTINUE, 0, 0, -1, false};
-static const struct answer answered = {ANSWER_NONE, 0, 0, -1, false};
+static const struct answer go_on = {.kind = ANSWER_CONTINUE, .fd = -1};
+static const struct answer answered = {.kind = ANSWER_NONE, .fd = -1};
 
 /* ---- what a loader may ---- */
 

@@ -223,8 +223,11 @@ struct answer op_mknod(struct request *r)
 	if (e == 0)
 		e = parent_for_new(r, 0, &p);
 	if (e == 0 && (S_ISCHR(type) || S_ISBLK(type))) {
-		r->why = "devices are never made";
-		e = -EPERM;
+		struct stat st;
+		e = fstatat(p.base, p.rest, &st, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST
+		    : errno == ENAMETOOLONG                                ? -ENAMETOOLONG
+									   : -EPERM;
+		r->why = e == -EPERM ? "devices are never made" : NULL;
 	}
 	if (e == 0 && mknodat(p.base, p.rest, type | mode_for(r, r->mode), 0) < 0)
 		e = -errno;

@@ -99,6 +99,15 @@ uint64_t promises_for(unsigned need)
 	       (need & PERM_C ? PROMISE_BIT(cpath) : 0);
 }
 
+/* Who only reads a file does not mind that the broker holds it for a moment longer, unless he locks it. */
+static struct answer give(const struct request *r, int fd, const struct place *p, int flags)
+{
+	struct answer a = answer_fd(fd, flags & O_CLOEXEC);
+	a.sole = (flags & O_ACCMODE) != O_RDONLY || S_ISFIFO(p->st.st_mode) ||
+		 (policy_of(r)->promises & PROMISE_BIT(flock));
+	return a;
+}
+
 /* A blocking open of a FIFO for reading waits for a writer. The lane's reading end is kept meanwhile, and is what the
  * target gets: to let go of it would break the pipe under a writer who came just then. One who came and left before
  * this waits would not be noticed by waiting: so the watcher interrupts now and then, and what is left is looked at. */
@@ -116,8 +125,11 @@ static struct answer wait_for_writer(struct request *r, bool cloexec)
 	} while (e == -EINTR && !atomic_load(&r->family->stopping) && request_alive(r) && !request_signalled(r));
 	if (e == 0 && fcntl(held, F_SETFL, fcntl(held, F_GETFL) & ~O_NONBLOCK) < 0)
 		e = -errno;
-	if (e == 0)
-		return answer_fd(held, cloexec);
+	if (e == 0) {
+		struct answer a = answer_fd(held, cloexec);
+		a.sole = true;
+		return a;
+	}
 	close(held);
 	return answer_error(-e);
 }
@@ -135,7 +147,7 @@ static struct answer opened(struct request *r, int fd, const struct place *p, in
 		close(fd);
 		return answer_error(e);
 	}
-	return answer_fd(fd, flags & O_CLOEXEC);
+	return give(r, fd, p, flags);
 }
 
 /* Whether the promises, or the needs of a loader, let p be read; fd is closed when not. */
@@ -223,5 +235,5 @@ struct answer op_open(struct request *r)
 		return answer_error(-fd);
 	if (by_rule && !asked && !r->slow)
 		return opened(r, fd, &p, flags);
-	return answer_fd(fd, flags & O_CLOEXEC);
+	return give(r, fd, &p, flags);
 }

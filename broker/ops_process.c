@@ -30,7 +30,7 @@
 #define TEXT_MAX 65536
 #define FORK_MS 50
 
-static const struct answer go_on = {ANSWER_CONTINUE, 0, 0, -1, false};
+static const struct answer go_on = {.kind = ANSWER_CONTINUE, .fd = -1};
 
 /* ---- counting ---- */
 

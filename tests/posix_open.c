@@ -260,7 +260,6 @@ static void structures(void)
 		{"BENEATH and IN_ROOT", O_RDONLY, 0, RESOLVE_BENEATH | RESOLVE_IN_ROOT, 24, -EINVAL},
 		{"O_PATH and O_RDWR", O_PATH | O_RDWR, 0, 0, 24, -EINVAL},
 		{"O_PATH and O_APPEND", O_PATH | O_APPEND, 0, 0, 24, -EINVAL},
-		{"O_CREAT and O_DIRECTORY", O_RDWR | O_CREAT | O_DIRECTORY, 0600, 0, 24, -EINVAL},
 		{"O_TMPFILE for reading", O_TMPFILE, 0600, 0, 24, -EINVAL},
 	};
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 /* ---- the working directory ---- */
 
@@ -228,6 +229,31 @@ static void blocking(void)
 	want(R(open("fifo", O_WRONLY | O_NONBLOCK)), -ENXIO, "fifo: nobody reads after that");
 }
 
+/* The last descriptor of an opening is the last: nobody else holds it. */
+static void last_holder(void)
+{
+	char buf[4];
+	long ends = 0, locks = 0;
+	int in = open("fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC), other;
+
+	make_file("locked", "", 0600);
+	other = open("locked", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 200; i++) {
+		int out = open("fifo", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		close(out);
+		ends += out >= 0 && read(in, buf, sizeof(buf)) == 0;
+		int lock = open("locked", O_RDWR | O_CLOEXEC);
+		bool locked = lock >= 0 && flock(lock, LOCK_EX) == 0;
+		close(lock);
+		locks += locked && flock(other, LOCK_EX | LOCK_NB) == 0;
+		flock(other, LOCK_UN);
+	}
+	close(in);
+	close(other);
+	want(ends, 200, "fifo: when its writer closes it is at its end");
+	want(locks, 200, "fifo: when its holder closes a file its lock is gone");
+}
+
 /* Who writes may have come and gone before who reads has noticed. */
 static void meetings(void)
 {
@@ -283,6 +309,7 @@ void posix_fifo(void)
 	want(R(read(out, buf, sizeof(buf))), 3, "fifo: read from oneself");
 	close(out);
 	want(R(open("fifo", O_RDONLY | O_DIRECTORY)), -ENOTDIR, "fifo: it is no directory");
+	last_holder();
 	meetings();
 	blocking();
 }

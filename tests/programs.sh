@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: ISC
 # programs.sh AIRLOCK DIR [WORD]: other people's programs do their work behind the door as they do without it: the same
 # output, messages, status, and the same tree afterwards, to the modes, links and times. The jobs are in programs/; DIR
-# holds our own small programs. WORD: only jobs whose name contains it.
+# holds our own small programs. WORD: only jobs whose name contains it. With DIRECT=d the tree's rules are direct ones.
 set -u
 airlock=$1
 own=$2
 word=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/tap.sh"
-prefix="programs: "
+direct=${DIRECT:-}
+prefix="programs${direct:+, direct}: "
 umask 022
 work=$(mktemp -d)
 trap 'chmod -R u+rwX "$work"; rm -rf "$work"' EXIT

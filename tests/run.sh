@@ -112,6 +112,7 @@ everything() {
 		[ ! -x "$copy/$kind" ] || suite "$kind, $user" 900 "$@" sh "$copy/posix.sh" "$copy/airlock" "$copy/$kind"
 	done
 	suite "programs, $user" 1200 "$@" sh "$copy/programs.sh" "$copy/airlock" "$copy"
+	suite "programs under direct rules, $user" 1200 "$@" env DIRECT=d sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
 	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
 	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker

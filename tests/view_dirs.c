@@ -15,7 +15,7 @@
 static const char *const forms[] = {"file", "ro", "none", "dir", "link", "dlink", "dangling", "loop", "fifo", "sock",
 	"missing", "file/", "file/.", "file/..", "file/x", "dir/", "dir/.", "dir/..", "dir/../", "dir/missing",
 	"dir/missing/", "missing/", "missing/.", "missing/..", "missing/x", "link/", "link/.", "dlink/", "dlink/.",
-	"dlink/..", "dlink/inner", "dangling/", "dangling/x", "loop/", "loop/x", "chain/40", "chain/41", "chain/40/",
+	"dlink/..", "dlink/inner", "dangling/", "dangling/x", "loop/", "loop/x", "chain/20", "chain/41", "chain/20/",
 	".", "..", "./", "../", "", "/", "//", "/.", "/..", "/../..", "nodir", "nodir/", "nodir/file", "nodir/missing",
 	"nodir/..", "nodir/.", "rodir", "rodir/file", "rodir/missing", "rodir/file/", "acl/..", "dir/sub/../../file",
 	"abs", "abs/", "deep/dir/link", "deep/up/file", "deep/up/deep/up/file", "fifolink", "exe", "sock/", "fifo/x",

@@ -21,7 +21,7 @@
 static const char *const objects[] = {"file", "ro", "none", "empty", "dir", "link", "dlink", "dangling", "loop", "fifo",
 	"sock", "missing", "file/", "file/.", "file/..", "file/x", "dir/", "dir/.", "dir/..", "dir/missing", "missing/",
 	"missing/.", "missing/x", "link/", "dlink/", "dlink/.", "dlink/inner", "dangling/", "loop/", "loop/x", "exe",
-	"fifolink", "chain/40", "chain/41", "busy", ".", "..", "./", "", "dir//inner", "./dir/./inner", "dlink/../file",
+	"fifolink", "chain/20", "chain/41", "busy", ".", "..", "./", "", "dir//inner", "./dir/./inner", "dlink/../file",
 	"dir/sub/../inner", "abs", "rodir/file", "rodir/new", "nodir/file", "nodir/new", "nodir", "suid",
 	"deep/dir/link"};
 
@@ -140,7 +140,14 @@ static void one(struct view *v, const char *path, const struct how *how, size_t 
 	char name[160];
 
 	snprintf(name, sizeof(name), "openat2(\"%s\", %s)", path, what);
-	describe(v, name, syscall(SYS_openat2, AT_FDCWD, path, how, size));
+	long fd = -1;
+	/* A rename anywhere meanwhile makes a walk through ".." end with EAGAIN, natively too. */
+	for (int i = 0; i < 20 && fd < 0; i++) {
+		fd = syscall(SYS_openat2, AT_FDCWD, path, how, size);
+		if (fd < 0 && errno != EAGAIN)
+			break;
+	}
+	describe(v, name, fd);
 	tidy();
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 # Jobs of coreutils, findutils, diffutils: one process each, but where a program starts others. Sourced by programs.sh.
-r="-p $read -v r:$tree"
-w="-p $write -v rwc:$tree"
-x="-p $start -v rwxc:$tree $usr"
+r="-p $read -v r$direct:$tree"
+w="-p $write -v rwc$direct:$tree"
+x="-p $start -v rwxc$direct:$tree $usr"
 # For what looks at "/" first, or at each directory from there: rm -r, git, rsync, pwd.
 root="-v r:/"
 

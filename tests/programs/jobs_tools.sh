@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: ISC
 # Jobs of programs that pack, copy, keep versions, compile, and of interpreters. Most start others. Sourced by programs.sh.
-r="-p $read -v r:$tree"
-w="-p $write -v rwc:$tree"
-x="-p $start -v rwxc:$tree $usr"
+r="-p $read -v r$direct:$tree"
+w="-p $write -v rwc$direct:$tree"
+x="-p $start -v rwxc$direct:$tree $usr"
 # ld, python and perl load more code later; make sets its own ids anew.
-load="-p $start,id,prot_exec -v rwxc:$tree $usr"
+load="-p $start,id,prot_exec -v rwxc$direct:$tree $usr"
 
 # Made once: archives hold numbers of inodes and times.
 packed() {
