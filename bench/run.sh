@@ -25,6 +25,8 @@ for name in open ping start; do
 	if [ $name = start ] && [ -n "$airlock" ]; then set -- "$airlock"; else set --; fi
 	"$work/$name" "$@" >>"$work/lines" || echo "bench: $name ended early; what it measured is in the table" >&2
 done
+# Whole programs; git and a compiler are needed, bwrap and runsc are measured where they are.
+[ -z "$airlock" ] || sh "$root/bench/trees.sh" "$airlock" 3 >>"$work/lines"
 
 {
 	echo "| what | median | beside | budget |"

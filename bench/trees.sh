@@ -45,7 +45,7 @@ brokered="$airlock run -e HOME -e TMPDIR -e GIT_OPTIONAL_LOCKS -e GIT_CONFIG_NOS
 find_rules="-p 'stdio rpath' -v rD:$work/many"
 tar_rules="-p 'stdio rpath wpath cpath getpw' -v rD:$work/source -v rwcD:$work/project"
 git_rules="-p 'stdio rpath' -v rD:$work/repository"
-compile_rules="-p 'stdio rpath wpath cpath fattr proc exec prot_exec' -v rxD:/usr -v rwxcD:$work/project"
+compile_rules="-p 'stdio rpath wpath cpath fattr proc exec prot_exec' -v rxD:/usr -v rD:/etc/alternatives -v rwxcD:$work/project"
 
 door() {
 	rules=$(eval "printf '%s' \"\$${1}_rules\"" | sed "s/D:/$2:/g")
