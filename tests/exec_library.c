@@ -76,7 +76,8 @@ static void broker_look(pid_t broker, int *fds, long *kilobytes)
 		fclose(f);
 }
 
-/* The same execs again and again: what the first round needed is kept, and then nothing more is. */
+/* The same execs again and again: what the first rounds needed is kept, and then nothing more is. (How many of the broker's
+ * threads run at once, each with memory of its own, differs from round to round; what leaks grows with each.) */
 unsigned exec_growth(struct airlock_target *t, const char *part)
 {
 	static char out[CAP];
@@ -85,11 +86,13 @@ unsigned exec_growth(struct airlock_target *t, const char *part)
 	pid_t broker = broker_find();
 
 	tap_prefix = "exec: ";
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 5 && (i < 2 || kb[1] > kb[0] + 400); i++) {
 		for (int k = 0; k < 2; k++)
 			airlock_call(t, "execs", part, strlen(part) + 1, out, CAP - 1);
 		sleep(4); /* threads that have nothing to do end */
-		broker_look(broker, &fds[i], &kb[i]);
+		fds[0] = i ? fds[1] : 0;
+		kb[0] = kb[1];
+		broker_look(broker, &fds[1], &kb[1]);
 	}
 	if (geteuid() && fds[0] < 0)
 		dprintf(1, "skip exec: the broker's descriptors: only root may look at them\n");
