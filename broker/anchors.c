@@ -211,7 +211,7 @@ int broker_anchors_open(struct broker *b, bool private_mounts)
 {
 	size_t count = b->policy.unveil_count;
 	b->private_mounts = false;
-	libc_files_open(b);
+	libc_files_open(b, private_mounts);
 	interpreters_hold(b);
 	b->anchors = calloc(count + 1, sizeof(*b->anchors));
 	if (!b->anchors)
@@ -243,53 +243,62 @@ void broker_anchors_close(struct broker *b)
 
 /* ---- narrowing ---- */
 
-struct from_state {
+struct from {
 	const struct broker *b;
-	const struct policy *policy;
-	const struct anchor *anchors;
+	struct held held;
 };
 
-static int open_from_state(const void *arg, const char *path)
+static int open_from_held(const void *arg, const char *path)
 {
-	const struct from_state *from = arg;
-	const struct unveil *rule = policy_find(from->policy, path);
+	const struct from *from = arg;
+	const struct unveil *rule = policy_find(from->held.policy, path);
 	/* A name's parent may be hidden: the name is what is granted, so it is held from the root. */
 	if (!rule || rule->name)
 		return open_from_root(from->b, path);
-	const struct anchor *a = &from->anchors[rule - from->policy->unveils];
+	const struct anchor *a = &from->held.anchors[rule - from->held.policy->unveils];
 	size_t at = below(path, rule->path);
 	if (a->fd < 0)
 		return -ENOENT;
 	return open_beneath(a->fd, at ? path + at : ".", O_PATH | O_DIRECTORY, 0, 0);
 }
 
-int anchors_narrow(const struct broker *b, const struct state *s, const struct policy *narrow, struct anchor **out)
+/* The hold on this very rule that there is already: what has its path by now may be another object. */
+static const struct anchor *anchor_same(struct held held, const struct unveil *rule)
 {
-	struct from_state from = {b, s->policy ? s->policy : &b->policy, s->policy ? s->anchors : b->anchors};
-	struct anchor *anchors = calloc(narrow->unveil_count + 1, sizeof(*anchors));
-	if (!anchors)
+	for (size_t i = 0; i < held.policy->unveil_count; i++)
+		if (held.policy->unveils[i].name == rule->name && strcmp(held.policy->unveils[i].path, rule->path) == 0)
+			return &held.anchors[i];
+	return NULL;
+}
+
+static int anchor_copy(struct anchor *a, const struct anchor *from)
+{
+	*a = (struct anchor){.fd = -1, .dev = from->dev};
+	if (from->name && !(a->name = strdup(from->name)))
 		return -ENOMEM;
-	for (size_t i = 0; i < narrow->unveil_count; i++)
-		anchors[i].fd = -1;
-	for (size_t i = 0; i < narrow->unveil_count; i++) {
-		const struct unveil *rule = &narrow->unveils[i];
-		/* The same name in the same parent: hold what was held. */
-		const struct unveil *same = policy_find(from.policy, rule->path);
-		int r;
-		if (rule->name && same && same->name) {
-			const struct anchor *a = &from.anchors[same - from.policy->unveils];
-			anchors[i] = (struct anchor){.fd = a->fd < 0 ? -1 : fcntl(a->fd, F_DUPFD_CLOEXEC, 3),
-				.name = strdup(a->name),
-				.dev = a->dev};
-			r = anchors[i].name ? 0 : -ENOMEM;
-		} else {
-			r = anchor_open(&anchors[i], rule, open_from_state, &from);
-		}
-		if (r < 0) {
-			anchors_free(anchors, narrow->unveil_count);
-			return r;
-		}
-	}
-	*out = anchors;
+	if (from->fd >= 0 && (a->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 3)) < 0)
+		return -ENOMEM;
 	return 0;
+}
+
+int anchors_narrow(
+	const struct broker *b, struct held from, struct held now, const struct policy *narrow, struct anchor **out)
+{
+	struct from arg = {b, from};
+	struct anchor *anchors = calloc(narrow->unveil_count + 1, sizeof(*anchors));
+	int r = anchors ? 0 : -ENOMEM;
+	for (size_t i = 0; anchors && i < narrow->unveil_count; i++)
+		anchors[i].fd = -1;
+	for (size_t i = 0; r == 0 && i < narrow->unveil_count; i++) {
+		const struct unveil *rule = &narrow->unveils[i];
+		const struct anchor *same = anchor_same(now, rule);
+		if (!same)
+			same = anchor_same(from, rule);
+		r = same ? anchor_copy(&anchors[i], same) : anchor_open(&anchors[i], rule, open_from_held, &arg);
+	}
+	if (r < 0)
+		anchors_free(anchors, narrow->unveil_count);
+	else
+		*out = anchors;
+	return r;
 }

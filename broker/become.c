@@ -4,6 +4,8 @@
  * the policy, its name; then its loader's time (load.c). Runs in the broker, on the slow worker that traces the process.
  */
 #include "broker/program.h"
+
+#include "broker/nest.h"
 #include "policy/filter.h"
 #include "policy/promises.h"
 
@@ -61,23 +63,33 @@ static void name_set(const struct request *r, struct run *x, const struct progra
 		trace_call_here(&x->trace, SYS_prctl, args);
 }
 
-/* A second filter for these promises, *code the caller's. Kept, since compiling it takes longer than the exec. */
-static int filter_get(uint64_t promises, bool loading, bool direct, struct sock_filter **code, size_t *len)
+/* libseccomp keeps what it knows of the kernel in globals, too. */
+static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+
+void exec_hold(bool hold)
 {
-	/* libseccomp keeps what it knows of the kernel in globals, too. */
-	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	if (hold)
+		pthread_mutex_lock(&one);
+	else
+		pthread_mutex_unlock(&one);
+}
+
+/* A second filter for these promises, *code the caller's. Kept, since compiling it takes longer than the exec. */
+static int filter_get(
+	uint64_t promises, uint64_t below, bool loading, bool direct, struct sock_filter **code, size_t *len)
+{
 	static struct {
 		struct filter_spec spec;
 		struct sock_filter *code;
 		size_t len;
 	} kept[4];
 	static unsigned next;
-	const struct filter_spec spec = {.promises = promises, .loading = loading, .direct = direct};
+	const struct filter_spec spec = {.promises = promises, .below = below, .loading = loading, .direct = direct};
 	unsigned i = 0;
 	int e = 0;
 	pthread_mutex_lock(&one);
 	while (i < 4 && (!kept[i].code || kept[i].spec.promises != promises || kept[i].spec.loading != loading ||
-				kept[i].spec.direct != direct))
+				kept[i].spec.direct != direct || kept[i].spec.below != below))
 		i++;
 	if (i == 4) {
 		i = next++ % 4;
@@ -99,7 +111,7 @@ static int filter_stack(const struct request *r, struct run *x, uint64_t promise
 {
 	struct sock_filter *code = NULL;
 	size_t len = 0;
-	int e = filter_get(promises, loading, r->family->direct, &code, &len);
+	int e = filter_get(promises, broker_below(r->family->broker), loading, r->family->direct, &code, &len);
 	if (e == 0)
 		e = trace_registers(&x->trace, &x->trace.registers);
 	if (e == 0) {
@@ -117,26 +129,33 @@ static int filter_stack(const struct request *r, struct run *x, uint64_t promise
 	return e;
 }
 
-/* What is left of the policy for a program that was executed from inside; 1: less than its starter had. */
+/* What is left of the policy for a program that was executed from inside; 1: it has less promises than its starter. With
+ * exec promises it starts pledged, and unveils stay as they are; without, OpenBSD would let it go. Here it keeps what it
+ * was left, but as if it had neither pledged nor unveiled: what a program of OpenBSD's asks for first is then not refused,
+ * and it gets as much of that as there is. */
 static int narrow(struct request *r, uint64_t *promises)
 {
 	const struct policy *now = policy_of(r);
-	struct anchor *anchors;
-	struct policy left;
-	*promises = now->promises & now->exec_promises;
-	if (!now->exec_given || *promises == now->promises)
+	struct held held = state_held(r), unused;
+	bool given = now->exec_given, fresh = now->pledged || now->locked || state_veil(r, &unused)->unveil_count > 0;
+	struct narrowing n = {.veil = given ? VEIL_KEPT : VEIL_ANEW};
+	*promises = given ? now->promises & now->exec_promises : now->promises;
+	const bool less = *promises != now->promises, starts = given && r->family->broker->narrowable;
+	if (given ? !less && now->pledged >= starts : !fresh)
 		return 0;
-	int e = policy_copy(&left, now);
+	int e = policy_copy(&n.policy, now);
 	if (e < 0)
 		return e;
-	left.promises = *promises;
-	e = anchors_narrow(r->family->broker, r->state, &left, &anchors);
+	n.policy.promises = *promises;
+	n.policy.pledged = given && (now->pledged || starts);
+	n.policy.locked = given && now->locked;
+	e = anchors_narrow(r->family->broker, held, held, &n.policy, &n.anchors);
 	if (e < 0) {
-		policy_clear(&left);
+		policy_clear(&n.policy);
 		return e;
 	}
-	e = state_narrow(r, &left, anchors);
-	return e < 0 ? e : 1;
+	e = state_narrow(r, &n);
+	return e < 0 ? e : less;
 }
 
 /* The new program becomes what the policy leaves it, before its first instruction: its libraries' code runs before the entry
@@ -155,6 +174,9 @@ static int become(struct request *r, struct run *x, const struct program *p)
 	name_set(r, x, p, name);
 	/* With direct trees its loader reads them by itself. */
 	const uint64_t reads = r->family->direct ? PROMISE_BIT(rpath) & ~promises : 0;
+	/* Where the broker sees every call but those of stdio, there is nothing else to hold back. */
+	if (r->family->broker->narrowable && promises & PROMISE_BIT(stdio))
+		narrower = 0;
 	if (narrower)
 		e = filter_stack(r, x, promises | reads, true);
 	if (e == 0) {

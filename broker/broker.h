@@ -5,19 +5,25 @@
  *
  * files:  anchors.c  what the rules hold on to          resolve.c  from a path to an object, walk.c by each step
  *         opener.c   names whose objects change         canonical.c from a descriptor to its path
- *         lane.c     receive, answer (the carrier)      memory.c   the target's memory, copied once
+ *         lane.c     from receipt to answer             memory.c   the target's memory, copied once
+ *         carrier_listener.c carrier_socket.c  how requests come and answers go
  *         state.c    cwd and umask, following fork      slow.c     what can block
  *         table.c    the table of operations            ops_*.c    its handlers
  *         subject.c  what a call is about               standin.c  in place of an O_PATH descriptor
- *         proc*.c libc_files.c  what there is besides the rules
+ *         proc*.c libc_*.c tmppath.c  what there is besides the rules
  *         program.c script.c words.c become.c trace.c load.c loading.c  how ops_exec.c executes a program
- *         report.c   refusals, once per call and place  confine.c  the broker's own door
+ *         address.c local.c  who sockets may speak to       control.c  what messages carry beside data
+ *         report.c   refusals, once per call and place  confine.c calls.c  the broker's own door
+ *         abort.c    violations that end their process  unwind.c   where in the program they were, with frames.c,
+ *         dwarf.c, context.c, symbols.c in a helper
  *         landlock.c rulesets, also used by sandbox/    umask.c    the mask that files are made with
+ *         identity.c acting as the caller               ops_narrow.c giving up, from inside
  */
 #ifndef AIRLOCK_BROKER_H
 #define AIRLOCK_BROKER_H
 
 #include "policy/policy.h"
+#include "policy/promises.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -49,11 +55,15 @@ struct interpreter {
 
 /* The files that libc opens late, held since before confinement: see libc_files.c. */
 #define LIBC_FILES 32
+#define OUTER_MAX 8 /* nested brokers are no deeper */
+
+#define OPERATIONS 512 /* more than the largest number in the table of operations */
 
 struct broker {
 	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
 	struct anchor *anchors;
 	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
+	int locales; /* the locale tree, where a directory of it can be given away; or -1 */
 	int opener; /* its socket; 0 when there is none: see opener.c */
 	pthread_mutex_t opener_lock;
 	struct interpreter interpreters[INTERPRETERS_MAX];
@@ -63,14 +73,39 @@ struct broker {
 	bool private_mounts; /* anchors are detached private mounts: a directory given away leads no higher */
 	atomic_bool moved; /* something was renamed from one anchor's mount to another's: see canonical_of() */
 	bool in_place;
+	bool programs; /* its families run another program than its own image */
+	bool trap; /* somebody else's listener is in the way: requests come by the second carrier */
+	bool narrowable; /* the family's filter is: see policy/filter.h */
+	uint64_t promises; /* that any of its processes still has; in place only */
+	bool closed[OPERATIONS]; /* rows of the table that are out of use; in place only, the lane's */
+	bool identities; /* its program may become somebody else: see identity.c */
 	/* Direct trees: the kernel resolves what families with `direct` only look at, in their own root, a file system of
 	 * this device. */
 	dev_t direct_root;
 	unsigned layers; /* in force over the targets */
 	int log; /* JSON lines, or -1 */
+	int terminal; /* its program's, in place, with the promise tty; else 0 */
 	char *exe; /* the program's path, for /proc/self/exe; may be NULL */
 	uint32_t tag_base; /* random: tags of other brokers' families are not ours */
+	/* Of a nested broker: what its families begin with, which is less than `policy`, by whose mounts descriptors are known;
+	 * and the limits of processes of the targets around them. */
+	const struct policy *begin;
+	const struct anchor *begin_anchors;
+	struct outer {
+		int pidns;
+		uint64_t processes;
+	} outer[OUTER_MAX];
+	size_t outer_count;
 };
+static inline const struct policy *broker_policy(const struct broker *b)
+{
+	return b->begin ? b->begin : &b->policy;
+}
+/* Whose calls the families' base filter may let past the broker. */
+static inline uint64_t broker_below(const struct broker *b)
+{
+	return b->narrowable ? PROMISE_BIT(stdio) : broker_policy(b)->promises;
+}
 
 /* Opens anchors, and the files of libc_files.c that the promises give. b->root and b->proc are open. private_mounts:
  * make each directory's a detached recursive clone (open_tree), nosuid, nodev, read-only unless w or c; needs
@@ -78,9 +113,16 @@ struct broker {
  * whose path is gone or unreadable keeps fd -1 and answers ENOENT. */
 int broker_anchors_open(struct broker *b, bool private_mounts);
 void broker_anchors_close(struct broker *b);
-/* Anchors for a narrower policy, opened beneath those of s (works after confinement). *out is the caller's. */
+/* A policy and what its rules hold on to. */
+struct held {
+	const struct policy *policy;
+	const struct anchor *anchors;
+};
+/* Anchors for a policy narrower than `from`, opened beneath its anchors (works after confinement); a rule that `now` or
+ * `from` has already keeps its object. *out is the caller's. */
+int anchors_narrow(
+	const struct broker *b, struct held from, struct held now, const struct policy *narrow, struct anchor **out);
 struct state;
-int anchors_narrow(const struct broker *b, const struct state *s, const struct policy *narrow, struct anchor **out);
 void anchors_free(struct anchor *anchors, size_t count);
 
 /* ---- families, states, requests ---- */
@@ -91,7 +133,7 @@ struct state {
 	uint64_t tag;
 	int cwd; /* O_PATH */
 	mode_t umask;
-	struct policy *policy; /* what is left of the policy for it; NULL: the broker's own */
+	const struct policy *policy; /* what is left of the policy for it; NULL: the broker's own */
 	const struct anchor *anchors; /* for policy, in its order; NULL with policy NULL */
 	struct narrowed *narrowed; /* owns policy and anchors, shared by states that differ in cwd or umask only */
 	char *exe; /* the program that it runs, for /proc/self/exe; NULL: broker.exe */
@@ -103,10 +145,13 @@ struct state {
 #define REPORT_TEXT 320
 struct report {
 	pid_t pid;
+	pid_t tid; /* the thread that made the call */
 	int nr;
 	uint64_t place; /* instruction pointer */
 	int error; /* positive errno it was answered with */
 	bool kill; /* the policy says that this ends the family */
+	bool abort; /* it is about to end the process, whose number pid is then */
+	const char *line; /* with abort: what to say, a line with its newline; else NULL */
 	char text[REPORT_TEXT]; /* openat("/etc/shadow", O_RDONLY): ENOENT; unveil /etc/shadow r */
 };
 
@@ -117,7 +162,7 @@ struct slow_lane;
 struct lane;
 struct family {
 	struct broker *broker;
-	int listener;
+	int listener; /* or the socket of the second carrier */
 	int pidfd; /* of the first process, -1 in place */
 	pthread_t lane;
 	pthread_mutex_t lock; /* states, reports */
@@ -127,6 +172,8 @@ struct family {
 	size_t narrow_weight; /* rules that narrowed policies hold; at most state_max */
 	struct slow_lane *slow;
 	struct lane *lane_data;
+	const struct carrier *carrier; /* how requests come: see carrier.h */
+	void *carrier_data;
 	int pidns; /* the family's pid namespace, once asked for (ops_process.c); else -1 */
 	bool direct; /* set before family_start(): the kernel itself keeps the working directory, and opens for reading */
 	atomic_bool stopping;
@@ -144,12 +191,15 @@ struct family {
 		int fd;
 	} approved[SLOW_WORKERS];
 	atomic_uint loading_count;
+	pid_t aborting[SLOW_WORKERS]; /* processes that are being ended by abort.c. Under lock. */
 	/* Where words.c puts arguments: slots of WORDS_SLOT bytes from base on, each beginning with the mark. Under lock. */
 	struct {
 		uint64_t base;
 		unsigned busy;
 		unsigned char mark[16];
 	} words;
+	bool narrowed_since; /* lane only: one of its processes has given something up */
+	atomic_bool identities_changed; /* one of its processes has asked for other ids */
 	_Atomic uint64_t requests, refused;
 	struct {
 		int nr;
@@ -164,6 +214,7 @@ struct family {
 	void (*on_report)(void *arg, const struct report *r);
 	void (*on_end)(void *arg);
 	void *arg;
+	const struct nest_ops *nest; /* NULL: no targets of its own. Set before family_start(). See nest.h */
 };
 
 /* The caller sets broker, listener, pidfd, starting, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
@@ -180,23 +231,31 @@ struct request {
 	struct family *family;
 	const struct operation *op;
 	struct state *state; /* of the calling process */
-	uint64_t id; /* the notification's */
+	uint64_t id; /* the carrier's */
 	pid_t tid;
 	int nr;
 	uint64_t place;
+	uint64_t stands; /* behind the call instruction that its thread waits in: place, or its handler's */
 	uint64_t args[6]; /* registers; pointers in it are only passed to memory_write() */
+	char *buffer; /* PATH_MAX bytes that path[0] is copied to */
 	char *path[2]; /* copied, NUL terminated, at most PATH_MAX bytes with the NUL; NULL when the row has none */
 	int dirfd[2]; /* AT_FDCWD or the target's descriptor number */
 	int flags; /* open flags or AT_ flags, as the row says */
 	mode_t mode;
 	struct open_how how; /* openat2 */
 	bool slow; /* runs on a slow worker: may block */
+	bool violated; /* what a slow worker does is to end its process: abort.c */
+	uint64_t frame; /* with violated: the address of the ucontext_t where the program was, or 0 */
 	bool held_still; /* its caller is stopped by this very thread: it lives, whatever became of the notification */
 	int held; /* 1 + a descriptor that an ANSWER_SLOW keeps for its second run (which closes it); 0 for none */
 	/* filled for reports when a handler refuses */
 	unsigned missing_promise; /* PROMISE_COUNT when none */
 	unsigned missing_perms; /* PERM_ bits, for canonical */
 	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
+	enum { MISSING_NONE, MISSING_CONNECT, MISSING_BIND } missing_address; /* a rule for `address` */
+	char address[160]; /* what a socket's call names, as the policy language writes it; "" when not known */
+	struct job *job; /* what an ANSWER_SLOW keeps for its second run, which drops it; NULL: see socket.h */
+	bool interrupted; /* EINTR is the answer, whatever SA_RESTART says */
 	char canonical[PATH_MAX]; /* the object's path, when known */
 };
 
@@ -236,6 +295,9 @@ struct operation {
 	int fixed_flags; /* used when flags is -1 (creat, lstat, rmdir) */
 	struct answer (*handle)(struct request *r);
 };
+/* False when no process that the broker serves has a promise for it any more: operations_close(). */
+bool operation_open(const struct broker *b, const struct operation *op);
+void operations_close(struct broker *b, uint64_t promises);
 const struct operation *operation_find(int nr); /* NULL: a call without a row, refused by report.c's rules */
 /* The rows of ops_*.c. */
 struct answer op_open(struct request *r); /* open openat creat; openat2 with how */
@@ -269,10 +331,38 @@ struct answer op_exec(struct request *r); /* execve execveat */
 struct answer op_prot_exec(struct request *r); /* mmap mprotect pkey_mprotect with PROT_EXEC */
 struct answer op_task(struct request *r); /* clone fork vfork: counted against the limit of processes */
 struct answer op_signal(struct request *r); /* kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo */
+struct answer op_shutdown(struct request *r); /* carrier_socket.c; of the first carrier it is no request */
+struct answer op_own(struct request *r); /* what else names a process: priorities, scheduling, pidfds, F_SETOWN */
+struct answer op_socket(struct request *r);
+struct answer op_connect(struct request *r);
+struct answer op_bind(struct request *r);
+struct answer op_listen(struct request *r);
+struct answer op_send(struct request *r); /* sendto sendmsg sendmmsg */
+struct answer op_receive(struct request *r); /* recvmsg recvmmsg */
 struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from inside */
-#define AIRLOCK_OP_NARROW 1 /* (op, text, length, NARROW_ parts): the text is in the policy language, at most 64 KiB */
-#define AIRLOCK_OP_QUERY 2 /* (op): there is a broker and it speaks this version; 1 with direct trees, else 0 */
+#define AIRLOCK_OP_QUERY 2 /* (op, what); ENOSYS where there is no broker */
+#define AIRLOCK_QUERY_FLAGS 0
+#define AIRLOCK_QUERY_PROMISES 1 /* PROMISE_BIT()s */
+#define AIRLOCK_QUERY_EXEC 2
+#define AIRLOCK_QUERY_BELOW 3 /* filter_spec.below for a narrowing filter */
+#define AIRLOCK_HAS_DIRECT 1 /* direct trees */
+#define AIRLOCK_HAS_NARROWABLE 2 /* filter_spec.narrowable */
+#define AIRLOCK_HAS_PLEDGED 4
+#define AIRLOCK_HAS_EXEC 8 /* exec promises were given */
+#define AIRLOCK_HAS_LOCK 16
+#define AIRLOCK_OP_UNVEIL                                                                                              \
+	4 /* (op, path, permissions, compat): unveil(2), by OpenBSD's limits if compat; NULL, NULL locks */
+#define AIRLOCK_OP_PLEDGE 7 /* (op, NARROW_PROMISES | NARROW_EXEC, promises, exec promises) */
+#define AIRLOCK_HAS_ABORT 32 /* violations end it */
+#define AIRLOCK_OP_VIOLATION                                                                                           \
+	6 /* (op, uint64_t[7]: a call's number and arguments, ucontext_t *): its filter refused it */
+#define AIRLOCK_OP_NEST 5 /* (op, struct nest_ask *, its size): see nest.h */
+#define AIRLOCK_PLEDGE_ABORTS 256 /* a part more: violations abort from now on */
 struct answer op_refused(struct request *r); /* report.c: everything else, in a defined way */
+/* ops_narrow.c: the broker of one family narrows itself with it. On the lane. */
+void narrow_broker(struct family *f);
+/* Whether the call is a request only because the family's filter is narrowable, and promised: by its registers alone. */
+bool promised_direct(const struct request *r);
 /* The one reader: fills r's copies as r->op says, paths into buffers of PATH_MAX. 0, or the negative errno that the
  * kernel would have given. */
 int request_read(struct request *r, char *path0, char *path1);
@@ -283,9 +373,13 @@ int request_read(struct request *r, char *path0, char *path1);
 ssize_t memory_read_string(const struct request *r, uint64_t address, char *buf, size_t cap);
 int memory_read(const struct request *r, uint64_t address, void *buf, size_t len); /* 0, -EFAULT, -EPERM */
 int memory_write(const struct request *r, uint64_t address, const void *buf, size_t len); /* 0, -EFAULT, -EPERM */
+/* Many parts of it, len bytes together, at once. 0, -EFAULT, -EPERM. */
+struct iovec;
+int memory_gather(const struct request *r, const struct iovec *parts, size_t count, void *buf, size_t len);
+int memory_scatter(const struct request *r, const struct iovec *parts, size_t count, const void *buf, size_t len);
 /* A copy of the caller's descriptor number fd, or -EBADF. */
 int memory_dup_fd(const struct request *r, int fd);
-/* Whether the caller still waits for this answer (SECCOMP_IOCTL_NOTIF_ID_VALID). */
+/* Whether the caller still waits for this answer. */
 bool request_alive(const struct request *r);
 /* Whether a signal waits for the caller that would have interrupted the call, had the kernel made it. */
 bool request_signalled(const struct request *r);
@@ -298,12 +392,31 @@ void state_release(struct family *f, struct state *s);
 bool state_ours(struct family *f, pid_t pid);
 int state_start(struct family *f, pid_t first, int cwd, mode_t umask); /* takes cwd */
 void state_stop(struct family *f);
+void state_forget(void); /* after a fork of the broker: its numbers are another's */
 /* A state like s with another cwd (taken) or umask becomes the calling process's. 0, -ENOMEM, -EPERM. */
 int state_change(struct request *r, int cwd, const mode_t *umask);
 /* It now runs this program. */
 int state_exec(struct request *r, const char *exe);
-/* The same with a policy of its own (its content is taken) and that policy's anchors (taken). */
-int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors);
+/* The same with less of the policy. All content of n is taken, also on failure. */
+struct narrowing {
+	struct policy policy;
+	struct anchor *anchors; /* of policy */
+	enum {
+		VEIL_KEPT, /* what was unveiled is as it was */
+		VEIL_ASKED, /* asked is all that was unveiled; policy shows what state_veil() and asked have in common */
+		VEIL_ANEW, /* a new program: it may unveil from what it is left, as if nothing had been unveiled yet */
+	} veil;
+	struct policy asked; /* with VEIL_ASKED: its unveils alone count */
+};
+int state_narrow(struct request *r, struct narrowing *n);
+/* What r's process may unveil from, and (returned) what it has unveiled so far. */
+const struct policy *state_veil(const struct request *r, struct held *from);
+/* ops_narrow.c: the state of r's process as if it had unveiled nothing. Good as long as r->state is. */
+void state_unveiled(const struct request *r, struct state *wide);
+/* The promises that any process of the family still has. */
+uint64_t state_promises(struct family *f);
+/* What r's process has now. */
+struct held state_held(const struct request *r);
 
 /* ---- resolve.c: from a path to an object; walk.c: the slow way ---- */
 #define CANONICAL_MAX                                                                                                  \
@@ -412,6 +525,7 @@ bool descriptors_full(const struct request *r); /* the caller can have no more *
 int terminal_again(const struct request *r, int flags); /* its terminal, if one of the first three is one; -ENXIO */
 /* ops_process.c: the broker's number of a process that the caller calls id; -1. */
 pid_t process_outside(struct request *r, pid_t id);
+pid_t thread_outside(struct request *r, pid_t id); /* the same of a thread */
 /* The same for looking only, directories too: an O_PATH descriptor that no target gets. */
 int proc_look(struct request *r, const char *text, int flags);
 /* The number of the caller's own descriptor that text names; -EINVAL when it names something else that is there. */
@@ -423,11 +537,23 @@ static inline int place_flags(const struct place *p, int flags)
 }
 /* Length, or negative errno. */
 ssize_t proc_readlink(struct request *r, const char *text, char buf[PATH_MAX]);
+/* Whether text names what the promise ps tells of a process, its own or another, whatever is unveiled. */
+bool proc_of_ps(const struct request *r, const char *text);
 /* The path of the i-th file about the machine, "" when the policy does not show it; NULL past the last. */
 const char *proc_machine_file(const struct broker *b, size_t i);
 
+/* ---- identity.c ---- */
+void identity_begin(struct broker *b); /* before it confines itself */
+void identity_note(const struct request *r); /* of a call that is let go on: it may change its caller's ids */
+int identity_take(const struct request *r); /* this thread acts as the caller from here on; -EPERM */
+
+/* ---- tmppath.c: e, or what the promise tmppath makes of a call that was refused with e ---- */
+int tmppath_open(struct request *r, int flags, mode_t mode, int e);
+int tmppath_unlink(struct request *r, int e);
+int tmppath_stat(struct request *r, int e); /* an O_PATH descriptor of /tmp itself */
+
 /* ---- libc_files.c: what libc reads late, whatever is unveiled ---- */
-void libc_files_open(struct broker *b);
+void libc_files_open(struct broker *b, bool private_mounts);
 void libc_files_close(struct broker *b);
 struct landlock_rule;
 /* The Landlock rules that serving them (and /proc) takes; at most LIBC_FILES + 1. */
@@ -435,15 +561,29 @@ size_t libc_files_rules(const struct broker *b, struct landlock_rule *out);
 /* The i-th of them, for direct trees; false past the last. */
 struct libc_file {
 	const char *path;
-	int fd; /* or -1: not there, or not promised */
+	int fd; /* or -1: not there, not promised, or not to be opened */
 	bool directory, device;
 };
 bool libc_file_at(const struct broker *b, size_t i, struct libc_file *out);
+/* Whether it is a module that iconv() loads. */
+bool libc_converter(const char *path);
 /* Whether text, of /proc, is one of them under these promises. */
 bool libc_files_promise(uint64_t promises, const char *text);
 /* r->path[which] was refused with e (negative): the file nevertheless, opened with these flags (O_PATH for
  * attributes), when it is one of them; else an errno. */
 int libc_files_else(struct request *r, int which, int flags, int e);
+/* The same to be looked at: an O_PATH descriptor that no target gets. */
+int libc_files_look(struct request *r, int which, int e);
+/* Before r->path[which] is resolved: LIBC_NONE, or what it is answered with whatever the rules say, a descriptor or a
+ * negative errno. */
+#define LIBC_NONE INT_MIN
+int libc_files_first(struct request *r, int which, int flags, bool look);
+/* ---- libc_quiet.c: what libc tries and goes on without ---- */
+/* 0, or the negative errno with which this path is refused as a matter of course. */
+int libc_quiet_path(const struct request *r, const char *text);
+/* The promises that show a file whatever is unveiled. Who has only unveiled so far holds all of them, and has asked for none:
+ * of these he has what his libc cannot be without. */
+uint64_t promises_aside(const struct request *r);
 /* Whether text, of /proc, is one of them. */
 bool libc_files_proc(const struct request *r, const char *text);
 /* A new open file description of fd's object. */
@@ -501,6 +641,7 @@ void lane_answer(struct family *f, uint64_t id, struct answer a);
 /* ---- umask.c ---- */
 /* The calling thread gets a umask of its own. For lanes and slow workers, at their start. */
 void thread_own_fs(void);
+bool thread_has_own_fs(void);
 /* The mode to create with, just before the call that creates: r's umask is set, or (a thread without one of its own)
  * taken off. */
 mode_t mode_for(const struct request *r, mode_t mode);
@@ -508,6 +649,13 @@ mode_t mode_for(const struct request *r, mode_t mode);
 /* ---- report.c ---- */
 /* Called when r was refused (error positive): decodes, dedupes by (nr, place), counts, logs, tells on_report. */
 bool report_refusal(struct request *r, int error); /* whether it ends the family, and on_report has seen to that */
+/* What comes of a refusal, by the policy: it is an errno; as the promise `error` has it; or the end of the process. */
+enum violation { VIOLATION_ERRNO, VIOLATION_ENOSYS, VIOLATION_ABORT };
+enum violation violation_of(const struct request *r, int error);
+/* ---- abort.c ---- */
+struct answer op_violation(struct request *r); /* AIRLOCK_OP_VIOLATION */
+void abort_submit(struct request *r); /* ends r's process by SIGABRT, on a slow worker; r gets no answer */
+struct answer abort_process(struct request *r); /* slow.c runs this */
 /* decode.c: name(arguments) of r as text, escaped and bounded; returns buf. */
 const char *decode_call(const struct request *r, char *buf, size_t len);
 /* Appends in to buf: control characters, quotes, backslashes and what is not UTF-8 as \xNN. */
@@ -550,7 +698,15 @@ int opener_start(struct broker *b, const char *name);
 /* A descriptor of what bears the name now, opened non-blocking; a negative errno. */
 int opener_open(struct broker *b, const struct unveil *rule, int flags);
 
+/* ---- calls.c ---- */
+/* From here on the broker can call only what it does for these promises, and what its targets may call. */
+int calls_restrict(struct broker *b, uint64_t promises);
+/* No process of its one family has any other promise left: the broker needs no more either. All threads at once. */
+int broker_shrink(struct broker *b, uint64_t promises);
 /* ---- confine.c ---- */
+/* Also those of programs that are executed. */
+uint64_t promises_all(const struct policy *p);
+bool needs_network(const struct policy *p, uint64_t promises);
 /* The broker confines itself: capabilities, no_new_privs, Landlock to the union of the policy (plus extra rules: the
  * loader's files), seccomp. landlock says whether the Landlock part can be had. Before any thread or family exists. */
 int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock);

@@ -64,9 +64,14 @@ static int path_of(const struct broker *b, int fd, char path[PATH_MAX], bool gon
 	char name[32];
 	struct statx x;
 	snprintf(name, sizeof(name), "self/fd/%d", fd);
-	ssize_t n = readlinkat(b->proc, name, path, PATH_MAX);
+	ssize_t n = b->proc < 0 ? -1 : readlinkat(b->proc, name, path, PATH_MAX);
+	/* In a chroot without /proc the root alone is known: that is where daemons stand. */
+	if (n < 0 && b->proc < 0 && same_object(fd, b->root)) {
+		path[0] = '/';
+		n = 1;
+	}
 	if (n < 0)
-		return -errno;
+		return b->proc < 0 ? -ENOENT : -errno;
 	if (n == PATH_MAX)
 		return -ENAMETOOLONG;
 	path[n] = 0;

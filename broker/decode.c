@@ -55,6 +55,9 @@ static const struct {
 	{SYS_listen, "dd"},
 	{SYS_sendto, "dxdxxd"},
 	{SYS_sendmsg, "dxx"},
+	{SYS_sendmmsg, "dxd"},
+	{SYS_recvmsg, "dxx"},
+	{SYS_recvmmsg, "dxd"},
 	{SYS_setsockopt, "ddd"},
 	{SYS_getsockopt, "ddd"},
 	{SYS_kill, "ds"},
@@ -288,6 +291,13 @@ static void put_argument(struct out *o, char kind, uint64_t value)
 static void call_plain(struct out *o, const struct request *r)
 {
 	const char *shape = "xxx";
+	if (r->address[0]) { /* a socket's: its number, and whom it names */
+		put_argument(o, 'd', r->args[0]);
+		put(o, ", ");
+		decode_escape(o->buf, o->len > 40 ? o->len - 32 : o->len, r->address);
+		o->at = strlen(o->buf);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
 		if (shapes[i].nr == r->nr)
 			shape = shapes[i].arguments;
@@ -301,11 +311,16 @@ const char *decode_call(const struct request *r, char *buf, size_t len)
 {
 	struct out o = {buf, 0, len, false};
 	const char *name = r->op ? r->op->name : syscall_name(r->nr);
-	if (name)
+	bool unveils = r->op && r->op->handle == op_airlock && r->args[0] == AIRLOCK_OP_UNVEIL;
+	if (unveils)
+		put(&o, "unveil(");
+	else if (name)
 		put(&o, "%s(", name);
 	else
 		put(&o, "call %d(", r->nr);
-	if (r->op && (r->op->path[0] >= 0 || r->op->path[1] >= 0))
+	if (unveils)
+		put_path(&o, r->path[0] ? r->path[0] : "");
+	else if (r->op && (r->op->path[0] >= 0 || r->op->path[1] >= 0))
 		call_with_paths(&o, r);
 	else
 		call_plain(&o, r);

@@ -5,16 +5,14 @@
  * What is read is read once; a failure to read is a refusal, never a reason to let the kernel read instead. Thread
  * ids may be reused after their owner died, so what was read counts only after request_alive() said so.
  */
-#include "broker/broker.h"
+#include "broker/carrier.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -85,6 +83,32 @@ int memory_write(const struct request *r, uint64_t address, const void *buf, siz
 	return transfer(r, address, (void *)(uintptr_t)buf, len, true);
 }
 
+static int transfer_parts(
+	const struct request *r, const struct iovec *parts, size_t count, void *buf, size_t len, bool write)
+{
+	struct iovec local = {buf, len};
+	ssize_t n;
+	if (!len)
+		return 0;
+	do
+		n = write ? process_vm_writev(r->tid, &local, 1, parts, count, 0)
+			  : process_vm_readv(r->tid, &local, 1, parts, count, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? read_error(errno) : (size_t)n < len ? -EFAULT : 0;
+}
+
+int memory_gather(const struct request *r, const struct iovec *parts, size_t count, void *buf, size_t len)
+{
+	return transfer_parts(r, parts, count, buf, len, false);
+}
+
+int memory_scatter(const struct request *r, const struct iovec *parts, size_t count, const void *buf, size_t len)
+{
+	if (!request_alive(r))
+		return -EPERM;
+	return transfer_parts(r, parts, count, (void *)(uintptr_t)buf, len, true);
+}
+
 /* The status file of the calling thread. */
 static bool status_of(const struct request *r, char text[STATUS])
 {
@@ -120,7 +144,8 @@ bool request_signalled(const struct request *r)
 	if (!status_of(r, text))
 		return false;
 	uint64_t own = status_number(text, "\nSigPnd:", 16), all = status_number(text, "\nShdPnd:", 16);
-	uint64_t not = status_number(text, "\nSigBlk:", 16) | status_number(text, "\nSigIgn:", 16);
+	uint64_t not = r->family->carrier->blocked(r->family, r->id, status_number(text, "\nSigBlk:", 16)) |
+		       status_number(text, "\nSigIgn:", 16);
 	/* A signal to the whole process is its first thread's, unless that is busy: which other one's cannot be told. */
 	if ((pid_t)status_number(text, "\nTgid:", 10) != r->tid)
 		all = 0;
@@ -130,7 +155,11 @@ bool request_signalled(const struct request *r)
 int memory_dup_fd(const struct request *r, int fd)
 {
 	static atomic_bool no_threads;
-	int pidfd = -1;
+	int pidfd = -1, held[CARRIER_HELD];
+	r->family->carrier->held(r->family, r->id, held);
+	for (int i = 0; i < CARRIER_HELD; i++)
+		if (fd >= 0 && fd == held[i])
+			return -EBADF;
 	if (!atomic_load(&no_threads)) {
 		pidfd = (int)syscall(SYS_pidfd_open, r->tid, PIDFD_THREAD);
 		if (pidfd < 0 && errno == EINVAL)
@@ -156,6 +185,5 @@ bool request_alive(const struct request *r)
 {
 	if (r->held_still)
 		return true;
-	uint64_t id = r->id;
-	return ioctl(r->family->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+	return r->family->carrier->alive(r->family, r->id);
 }

@@ -58,6 +58,8 @@ struct answer op_unlink(struct request *r)
 	if (e == 0)
 		e = unlinkat(p.base, p.rest, r->flags) < 0 ? -errno : 0;
 	place_close(&p);
+	if (!directory && (e == -ENOENT || e == -EACCES || e == -EPERM))
+		e = tmppath_unlink(r, e);
 	if (directory && e == -EISDIR) {
 		size_t n = strlen(r->path[0]);
 		while (n > 1 && r->path[0][n - 1] == '/')

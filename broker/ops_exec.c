@@ -7,6 +7,7 @@
  * makes the thread execute that. What then runs is compared with what was opened, before its first instruction: a sibling
  * thread may have put another file at the descriptor's number.
  */
+#include "broker/carrier.h"
 #include "broker/program.h"
 #include "policy/promises.h"
 
@@ -84,10 +85,36 @@ static bool loader_needs(struct request *r)
 	return (int)r->args[4] >= 0 && !(r->args[3] & MAP_ANONYMOUS) && library(r, (int)r->args[4]);
 }
 
+/* libc loads code to convert character sets, from a directory of the system's, when it is first asked to, and no program
+ * knows that it needs prot_exec for it. The number of the descriptor is judged, and looked up again by the kernel: so
+ * nobody may be there to put another file at it meanwhile. 1: granted; 0: another file; else it fails, which libc bears. */
+static int converter(const struct request *r)
+{
+	char path[PATH_MAX], name[32];
+	struct stat st;
+	if (r->nr != SYS_mmap || (r->args[2] & PROT_WRITE) || (r->args[3] & MAP_ANONYMOUS))
+		return 0;
+	int fd = (int)r->args[4] < 0 ? -1 : memory_dup_fd(r, (int)r->args[4]);
+	if (fd < 0)
+		return 0;
+	bool is = canonical_of(r->state, r->family->broker, fd, path) == 0 && libc_converter(path) &&
+		  fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+	close(fd);
+	if (!is)
+		return 0;
+	snprintf(name, sizeof(name), "%d/task", (int)r->tid);
+	bool alone = fstatat(r->family->broker->proc, name, &st, 0) == 0 && st.st_nlink == 3 && request_alive(r) &&
+		     !(policy_of(r)->promises & PROMISE_BIT(proc));
+	return alone ? 1 : -EACCES;
+}
+
 struct answer op_prot_exec(struct request *r)
 {
+	int converts;
 	if (!(r->args[2] & PROT_EXEC) || (policy_of(r)->promises & PROMISE_BIT(prot_exec)) || loader_needs(r))
 		return go_on;
+	if ((policy_of(r)->promises & PROMISE_BIT(stdio)) && (converts = converter(r)) != 0)
+		return converts < 0 ? answer_error(-converts) : go_on;
 	return promised(r, PROMISE_BIT(prot_exec)) ? answer_error(EPERM) : go_on;
 }
 
@@ -178,7 +205,7 @@ static struct answer run(struct request *r, const struct program *p, const struc
 	trace_interrupt(&x.trace);
 	lane_answer(r->family, r->id, answer_error(EINTR));
 	held.held_still = true;
-	e = trace_hold(&x.trace, r->place);
+	e = trace_hold(&x.trace, r->stands);
 	/* Its request was over before that: whatever it does by now, it is let go as it is. */
 	bool gone = e == -EAGAIN || (e == 0 && x.fd == -ENOENT), entered = false;
 	if (gone) {
@@ -207,6 +234,11 @@ struct answer op_exec(struct request *r)
 		return go_on;
 	if (!r->slow && !atomic_load(&f->starting) && promised(r, PROMISE_BIT(exec)))
 		return answer_error(EPERM);
+	if (!f->carrier->goes_on) {
+		r->why = "under somebody else's seccomp listener a program would lose the handler that its requests "
+			 "take";
+		return answer_error(EACCES);
+	}
 	if (!r->slow)
 		return answer_slow();
 	if (atomic_exchange(&f->starting, false))

@@ -32,6 +32,7 @@ int device_allowed(const struct request *r, const struct place *p)
 	} classes[] = {{4, 5, PROMISE_BIT(tty)}, {136, 143, PROMISE_BIT(tty)}, {14, 14, PROMISE_BIT(audio)},
 		{116, 116, PROMISE_BIT(audio)}, {81, 81, PROMISE_BIT(video)}, {226, 226, PROMISE_BIT(drm)},
 		{9, 9, PROMISE_BIT(tape)}};
+	const unsigned kvm = 232; /* of the many at 10 */
 	if (!S_ISCHR(p->st.st_mode) && !S_ISBLK(p->st.st_mode))
 		return 0;
 	unsigned high = major(p->st.st_rdev), low = minor(p->st.st_rdev);
@@ -46,6 +47,11 @@ int device_allowed(const struct request *r, const struct place *p)
 		if (S_ISCHR(p->st.st_mode) && high >= classes[i].low && high <= classes[i].high &&
 			(policy->promises & classes[i].promise))
 			return 0;
+	if (policy->everything && S_ISCHR(p->st.st_mode) && high == 10 && low == kvm &&
+		(policy->promises & PROMISE_BIT(vmm)))
+		return 0;
+	if (policy->everything && S_ISBLK(p->st.st_mode) && (policy->promises & PROMISE_BIT(disklabel)))
+		return 0;
 	return -EACCES;
 }
 
@@ -220,11 +226,17 @@ struct answer op_open(struct request *r)
 	/* The kernel takes the number first. Here it comes last: what would be made or emptied by then must not be. */
 	if ((flags & (O_CREAT | O_TRUNC)) && r->path[0] && r->path[0][0] && descriptors_full(r))
 		return answer_error(EMFILE);
-	int fd = open_object(r, flags, mode, needed(flags), &p);
-	bool by_rule = fd >= 0 && !p.proc;
+	int fd = libc_files_first(r, 0, flags, false);
+	const bool first = fd != LIBC_NONE;
+	if (!first)
+		fd = open_object(r, flags, mode, needed(flags), &p);
+	bool by_rule = fd >= 0 && !p.proc && !first;
 	place_close(&p);
-	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM || fd == -ENXIO) /* a terminal, as the broker would see it */
+	/* ENXIO: a terminal, as the broker would see it */
+	if (!first && (fd == -ENOENT || fd == -EACCES || fd == -EPERM || fd == -ENXIO))
 		fd = libc_files_else(r, 0, flags, fd);
+	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+		fd = tmppath_open(r, flags, mode, fd);
 	if (fd >= 0 && (flags & O_PATH))
 		fd = surrogate(r, fd, p.path);
 	bool asked = flags & (O_NONBLOCK | O_PATH);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * This file owns the decisions about processes: forking, signalling, narrowing. It runs in the broker. Except for
- * narrowing these are decided on registers alone, which is why they may answer CONTINUE.
+ * This file owns the decisions about processes: forking, signalling, scheduling. It runs in the broker. They are decided
+ * on registers alone, which is why they may answer CONTINUE.
  */
 #include "broker/broker.h"
+#include "broker/nest.h"
 #include "policy/promises.h"
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,12 +29,29 @@
 #define NS_GET_TGID_FROM_PIDNS _IOR(0xb7, 7, int)
 #define NS_GET_TGID_IN_PIDNS _IOR(0xb7, 9, int)
 #endif
-#define TEXT_MAX 65536
+#ifndef NS_GET_PID_FROM_PIDNS
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 6, int)
+#endif
 #define FORK_MS 50
 
 static const struct answer go_on = {.kind = ANSWER_CONTINUE, .fd = -1};
 
 /* ---- counting ---- */
+
+/* The family's pid namespace, opened once; -1 before 6.11. */
+static int namespace_of(struct request *r)
+{
+	struct family *f = r->family;
+	if (f->pidns < 0) {
+		int pidfd = (int)syscall(SYS_pidfd_open, r->tid, O_EXCL); /* PIDFD_THREAD */
+		if (pidfd >= 0) {
+			if (request_alive(r))
+				f->pidns = ioctl(pidfd, PIDFD_GET_PID_NAMESPACE, 0);
+			close(pidfd);
+		}
+	}
+	return f->pidns;
+}
 
 /* Calls each for every process of the family; stops when it says so. -EPERM when /proc cannot be read. */
 static int each_process(struct request *r, bool (*each)(struct request *, int proc, pid_t, void *), void *arg)
@@ -122,7 +141,11 @@ struct answer op_task(struct request *r)
 	uint64_t count = 0;
 	if (each_process(r, count_one, &count))
 		return answer_error(EAGAIN);
-	if (count + in_flight(r, now) >= limit) {
+	/* Targets of its own live in its pid namespace, and count. */
+	int64_t all = r->family->nest && namespace_of(r) >= 0 ? nest_count(r->family->broker, namespace_of(r)) : 0;
+	if (all > 0 && (uint64_t)all > count)
+		count = (uint64_t)all;
+	if (count + in_flight(r, now) >= limit || !nest_room(r->family->broker, 1)) {
 		r->why = "limit processes";
 		return answer_error(EAGAIN);
 	}
@@ -152,21 +175,6 @@ static pid_t status_number(const struct request *r, const char *key)
 	return last ? (pid_t)strtol(last, NULL, 10) : -1;
 }
 
-/* The family's pid namespace, opened once; -1 before 6.11. */
-static int namespace_of(struct request *r)
-{
-	struct family *f = r->family;
-	if (f->pidns < 0) {
-		int pidfd = (int)syscall(SYS_pidfd_open, r->tid, O_EXCL); /* PIDFD_THREAD */
-		if (pidfd >= 0) {
-			if (request_alive(r))
-				f->pidns = ioctl(pidfd, PIDFD_GET_PID_NAMESPACE, 0);
-			close(pidfd);
-		}
-	}
-	return f->pidns;
-}
-
 /* The caller's process id as it knows it itself. */
 static pid_t own_id(struct request *r)
 {
@@ -180,6 +188,15 @@ pid_t process_outside(struct request *r, pid_t id)
 {
 	int ns = namespace_of(r);
 	int out = ns >= 0 ? ioctl(ns, NS_GET_TGID_FROM_PIDNS, id) : -1;
+	if (out > 0)
+		return out;
+	return ns < 0 && r->family->broker->in_place ? id : -1;
+}
+
+pid_t thread_outside(struct request *r, pid_t id)
+{
+	int ns = namespace_of(r);
+	int out = ns >= 0 ? ioctl(ns, NS_GET_PID_FROM_PIDNS, id) : -1;
 	if (out > 0)
 		return out;
 	return ns < 0 && r->family->broker->in_place ? id : -1;
@@ -221,6 +238,19 @@ static bool process_ours(struct request *r, pid_t id)
 	return state_ours(r->family, outside);
 }
 
+/* The promise proc of pledge(2) lets a process signal whom its user may, as daemons and pkill(1) do. Never the broker, which
+ * is of the same user. */
+static bool signals_others(struct request *r, pid_t id)
+{
+	const struct policy *p = policy_of(r);
+	if (!r->family->broker->in_place || !p->abort || !(p->promises & PROMISE_BIT(proc)) || id == -1)
+		return false;
+	if (id <= 0)
+		return id != -getpgrp() && (id || getpgid(r->tid) != getpgrp());
+	pid_t outside = process_outside(r, id);
+	return outside > 0 && outside != getpid();
+}
+
 struct answer op_signal(struct request *r)
 {
 	pid_t id = (pid_t)r->args[0], own = own_id(r);
@@ -231,13 +261,22 @@ struct answer op_signal(struct request *r)
 		pid_t outside = process_outside(r, id);
 		self = self || (outside > 0 && outside == process_outside(r, own));
 	}
+	if (self && !(policy_of(r)->promises & (PROMISE_BIT(stdio) | PROMISE_BIT(proc))) &&
+		!(r->nr == SYS_tgkill && (int)r->args[2] == SIGABRT)) {
+		r->missing_promise = PROMISE_stdio;
+		return answer_error(EPERM);
+	}
 	if (self)
 		return go_on;
-	if (promised(r, PROMISE_BIT(proc)))
+	/* pledge(2)'s stdio may signal its own group. That it is nobody else's, too, is asked below. */
+	bool own_group = r->nr == SYS_kill && id == 0 && (policy_of(r)->promises & PROMISE_BIT(stdio));
+	if (!own_group && promised(r, PROMISE_BIT(proc)))
 		return answer_error(EPERM);
 	if (!group && id <= 0)
 		return answer_error(EINVAL);
 	if (group ? group_ours(r, id) : process_ours(r, id))
+		return go_on;
+	if (signals_others(r, id))
 		return go_on;
 	if (!group && process_outside(r, id) < 0 && namespace_of(r) >= 0)
 		return answer_error(ESRCH);
@@ -245,154 +284,98 @@ struct answer op_signal(struct request *r)
 	return answer_error(EPERM);
 }
 
-/* ---- narrowing ---- */
+/* ---- other calls that name a process by its number ---- */
 
-static unsigned no_layers(const char *word)
+/* What a pidfd of the broker's stands for; -1. */
+static pid_t process_of_pidfd(const struct request *r, int fd)
 {
-	(void)word;
-	return 0; /* "tolerate" has no meaning here, and is an error */
+	char name[40], text[1024];
+	snprintf(name, sizeof(name), "self/fdinfo/%d", fd);
+	int info = openat(r->family->broker->proc, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = info >= 0 ? read(info, text, sizeof(text) - 1) : -1;
+	if (info >= 0)
+		close(info);
+	if (n <= 0)
+		return -1;
+	text[n] = 0;
+	const char *line = strstr(text, "\nPid:");
+	return line ? (pid_t)strtol(line + 5, NULL, 10) : -1;
 }
 
-/* Whether the family began with everything visible and nothing has locked it: then, as in unveil(2), each unveil adds
- * a path; the broker's own policy bounds it all. */
-static bool may_add(const struct request *r)
+/* Who is meant, and whether by a group's number; false for what takes more than registers to know, or means users. */
+static bool target_of(const struct request *r, pid_t *id, bool *group)
 {
-	return r->family->broker->policy.everything && !policy_of(r)->locked;
+	const int which = (int)r->args[0];
+	*group = false;
+	*id = (pid_t)r->args[0];
+	switch (r->nr) {
+	case SYS_setpriority: /* PRIO_PROCESS, PRIO_PGRP, PRIO_USER */
+		*id = (pid_t)r->args[1];
+		*group = which == PRIO_PGRP;
+		return which == PRIO_PROCESS || which == PRIO_PGRP;
+	case SYS_ioprio_set: /* the same from 1 */
+		*id = (pid_t)r->args[1];
+		*group = which == 2;
+		return which == 1 || which == 2;
+	case SYS_fcntl:
+		*id = (pid_t)r->args[2];
+		*group = *id < 0;
+		return (int)r->args[1] == F_SETOWN && *id != INT_MIN;
+	default:
+		return true;
+	}
 }
 
-/* A rule asked for by its own path: what the path leads to now. */
-static int canonical_rule(struct request *r, const struct unveil *rule, char path[PATH_MAX], bool *name)
+static bool target_ours(struct request *r, bool others)
 {
-	struct place place;
-	struct state *state = r->state, wide = *state;
-	if (strlen(rule->path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	/* What is added is looked for in all there is to add from. */
-	wide.policy = NULL;
-	wide.anchors = NULL;
-	if (may_add(r))
-		r->state = &wide;
-	r->path[0] = rule->path;
-	r->dirfd[0] = AT_FDCWD;
-	int err = resolve(r, 0, RESOLVE_CREATE | RESOLVE_WALK, 0, &place);
-	if (!err && strlen(place.path) >= PATH_MAX) {
-		place_close(&place);
-		err = -ENAMETOOLONG;
-	}
-	if (!err) {
-		strcpy(path, place.path);
-		*name = place.have_st ? !S_ISDIR(place.st.st_mode) : !place.is_root;
-	}
-	if (!err && !place.have_st && !place.proc) {
-		int fd = place_open(&place, O_PATH | O_CLOEXEC, 0);
-		if (fd >= 0) {
-			*name = !S_ISDIR(place.st.st_mode);
+	pid_t id, own = own_id(r);
+	bool group;
+	if (r->nr == SYS_pidfd_send_signal) {
+		int fd = memory_dup_fd(r, (int)r->args[0]);
+		pid_t pid = fd >= 0 ? process_of_pidfd(r, fd) : -1;
+		if (fd >= 0)
 			close(fd);
-		}
+		/* With a flag it may be the whole group that is meant. */
+		return pid > 0 && !r->args[3] && state_ours(r->family, pid);
 	}
-	if (!err)
-		place_close(&place);
-	r->path[0] = NULL;
-	r->state = state;
-	return err;
+	/* To ask who gets a descriptor's signals tells a number, which only the kernel can fill in. */
+	if (r->nr == SYS_fcntl && (int)r->args[1] == F_GETOWN_EX)
+		return true;
+	if (!target_of(r, &id, &group))
+		return false;
+	if (group)
+		return others && group_ours(r, r->nr == SYS_fcntl ? id : -id);
+	if (id == 0 || id == own)
+		return true;
+	pid_t outside = id > 0 ? process_outside(r, id) : -1;
+	if (own > 0 && outside > 0 && outside == process_outside(r, own)) /* a thread of its own */
+		return true;
+	return others && id > 0 && process_ours(r, id);
 }
 
-/* asked's rules by what they lead to. A rule that grants more than there is makes the whole request fail. */
-static int canonical_rules(struct request *r, const struct policy *asked, struct policy *out)
+struct answer op_own(struct request *r)
 {
-	const struct policy *now = policy_of(r);
-	for (size_t i = 0; i < asked->unveil_count; i++) {
-		const struct unveil *rule = &asked->unveils[i];
-		char path[PATH_MAX];
-		bool name;
-		int err = canonical_rule(r, rule, path, &name);
-		if (err == -ENOENT && !now->everything && !may_add(r))
-			return -EPERM; /* hidden: whether it exists is not told */
-		if (!err && !now->everything && !may_add(r) && judge(r, path, rule->perms, NULL))
-			err = -EPERM;
-		if (!err)
-			err = policy_unveil(out, path, rule->perms, name);
-		if (err)
-			return err;
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	const uint64_t held = policy_of(r)->promises;
+	bool may = false, others = false;
+	for (size_t i = 0; i < count; i++) {
+		const struct promise_row *row = &rows[i];
+		if (row->number != r->nr || (row->need & ~held) || !promise_row_matches(row, r->args))
+			continue;
+		if (row->kind == ROW_ALLOW)
+			return go_on;
+		may = may || row->kind == ROW_OWN;
+		/* Under stdio it is the process itself, with its threads. */
+		others = others || (row->kind == ROW_OWN && row->need != PROMISE_BIT(stdio));
 	}
-	return 0;
-}
-
-/* *out becomes what is left of r's policy after asked. */
-static int narrow(struct request *r, const struct policy *asked, unsigned parts, struct policy *out)
-{
-	const struct policy *now = policy_of(r);
-	struct policy rules;
-	if (((parts & NARROW_PROMISES) && (asked->promises & ~now->promises)) ||
-		((parts & (NARROW_UNVEILS | NARROW_LOCK)) && !(now->promises & PROMISE_BIT(unveil))) ||
-		((parts & NARROW_EXEC) && now->exec_given && (asked->exec_promises & ~now->exec_promises)))
-		return -EPERM;
-	if ((parts & NARROW_UNVEILS) && now->locked)
-		return -EPERM;
-	if ((parts & NARROW_UNVEILS) && r->family->direct)
-		return -EOPNOTSUPP; /* the kernel would go on showing the direct trees */
-	int err = policy_copy(&rules, asked);
-	if (err)
-		return err;
-	err = policy_copy(out, now);
-	if (!err && (parts & NARROW_UNVEILS) && may_add(r) && !now->everything) {
-		err = canonical_rules(r, asked, out);
-		parts &= ~(unsigned)NARROW_UNVEILS;
-	} else if (!err && (parts & NARROW_UNVEILS)) {
-		for (size_t i = 0; i < rules.unveil_count; i++)
-			free(rules.unveils[i].path);
-		rules.unveil_count = 0;
-		err = canonical_rules(r, asked, &rules);
-	}
-	if (!err)
-		err = policy_narrow(out, &rules, parts);
-	policy_clear(&rules);
-	if (err)
-		policy_clear(out);
-	return err;
-}
-
-static int narrow_by_text(struct request *r, const char *text, unsigned parts)
-{
-	struct policy asked, left;
-	struct anchor *anchors = NULL;
-	char message[160];
-	policy_init(&asked);
-	int err = policy_parse(&asked, text, no_layers, message, sizeof(message));
-	if (err) {
-		policy_clear(&asked);
-		return err == -ENOMEM ? err : -EINVAL;
-	}
-	err = narrow(r, &asked, parts, &left);
-	policy_clear(&asked);
-	if (err)
-		return err;
-	err = anchors_narrow(r->family->broker, r->state, &left, &anchors);
-	if (err) {
-		policy_clear(&left);
-		return err;
-	}
-	return state_narrow(r, &left, anchors);
-}
-
-struct answer op_airlock(struct request *r)
-{
-	if (r->args[0] == AIRLOCK_OP_QUERY)
-		return answer_value(r->family->direct);
-	if (r->args[0] != AIRLOCK_OP_NARROW)
-		return answer_error(EINVAL);
-	uint64_t len = r->args[2];
-	if (len > TEXT_MAX)
-		return answer_error(E2BIG);
-	char *text = malloc((size_t)len + 1);
-	if (!text)
-		return answer_error(ENOMEM);
-	int err = memory_read(r, r->args[1], text, (size_t)len);
-	text[len] = 0;
-	if (!err && (!request_alive(r) || memchr(text, 0, (size_t)len)))
-		err = -EINVAL;
-	if (!err)
-		err = narrow_by_text(r, text, (unsigned)r->args[3]);
-	free(text);
-	return err ? answer_error(-err) : answer_value(0);
+	if (!may)
+		return op_refused(r);
+	if (target_ours(r, others))
+		return go_on;
+	if (!others)
+		r->missing_promise = PROMISE_proc;
+	else
+		r->why = "only its own processes may be named";
+	return answer_error(EPERM);
 }

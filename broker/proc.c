@@ -15,11 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const of_machine[] = {"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version",
-	"vmstat", "sys/fs/file-max", "sys/fs/nr_open", "sys/fs/pipe-max-size", "sys/kernel/cap_last_cap",
-	"sys/kernel/hostname", "sys/kernel/ngroups_max", "sys/kernel/osrelease", "sys/kernel/ostype",
-	"sys/kernel/pid_max", "sys/kernel/random/boot_id", "sys/kernel/random/uuid", "sys/kernel/threads-max",
-	"sys/kernel/version", "sys/vm/max_map_count", "sys/vm/overcommit_memory"};
+static const char *const of_machine[] = {"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "swaps", "uptime",
+	"version", "vmstat", "zoneinfo", "sys/fs/file-max", "sys/fs/nr_open", "sys/fs/pipe-max-size",
+	"sys/kernel/cap_last_cap", "sys/kernel/hostname", "sys/kernel/ngroups_max", "sys/kernel/osrelease",
+	"sys/kernel/ostype", "sys/kernel/pid_max", "sys/kernel/random/boot_id", "sys/kernel/random/uuid",
+	"sys/kernel/threads-max", "sys/kernel/version", "sys/vm/max_map_count", "sys/vm/overcommit_memory"};
 /* Of other processes of its family, with the promise ps. */
 static const char *const of_relative[] = {"cmdline", "comm", "stat", "statm", "status"};
 static const char *const directories[] = {"fd", "fdinfo", "task"};
@@ -121,7 +121,7 @@ static const char *prefix(const char *text, const char *word)
 }
 
 /* rest is below the process' own directory, or (thread) that of the thread that asks. */
-static int classify_own(const struct request *r, struct object *o, const char *rest, bool thread)
+static int classify_own(struct request *r, struct object *o, const char *rest, bool thread)
 {
 	static const struct {
 		const char *name;
@@ -130,9 +130,19 @@ static int classify_own(const struct request *r, struct object *o, const char *r
 	long n;
 	const char *task = prefix(rest, "task");
 	const char *in_task = task ? number(task, &n) : NULL;
-	if (in_task) {
-		if (n != o->ids.own_thread && n != o->ids.own)
+	if (in_task && n != o->ids.own_thread && n != o->ids.own) {
+		/* Of its other threads the name, for pthread_getname_np(). That it is one of them, the path proves. */
+		pid_t other = strcmp(in_task, "comm") == 0 ? thread_outside(r, (pid_t)n) : -1;
+		if (other <= 0)
 			return -ENOENT;
+		snprintf(o->process, sizeof(o->process), "%d/task/%d", (int)o->ids.tgid, (int)other);
+		snprintf(o->path, sizeof(o->path), "%s/comm", o->process);
+		snprintf(o->name, sizeof(o->name), "/proc/self/comm");
+		o->file = in_task;
+		o->kind = PROCESS;
+		return 0;
+	}
+	if (in_task) {
 		rest = in_task;
 		thread = n == o->ids.own_thread;
 	}
@@ -192,6 +202,21 @@ static int classify_relative(struct request *r, struct object *o, pid_t id, cons
 	return 0;
 }
 
+/* What ps(1) tells of each process, and OpenBSD's sysctl under this promise: nothing has to be unveiled for that. */
+static bool seen_by_ps(const struct request *r, const struct object *o)
+{
+	return o->kind == PROCESS && (policy_of(r)->promises & PROMISE_BIT(ps)) &&
+	       listed(of_relative, sizeof(of_relative) / sizeof(of_relative[0]), o->file);
+}
+
+bool proc_of_ps(const struct request *r, const char *text)
+{
+	if (!(policy_of(r)->promises & PROMISE_BIT(ps)) || strncmp(text, "/proc/", 6) != 0)
+		return false;
+	const char *file = strchr(text + 6, '/');
+	return file && listed(of_relative, sizeof(of_relative) / sizeof(of_relative[0]), file + 1);
+}
+
 /* What text is, and whether this process may know. */
 static int look_up_exact(struct request *r, const char *text, struct object *o)
 {
@@ -224,7 +249,7 @@ static int look_up_exact(struct request *r, const char *text, struct object *o)
 	}
 	if (e < 0)
 		return refuse(r, text, PERM_R, e);
-	if (libc_files_proc(r, o->name))
+	if (libc_files_proc(r, o->name) || seen_by_ps(r, o))
 		return 0;
 	e = judge(r, text, PERM_R, NULL);
 	if (e < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Owns what the links of /proc lead to: descriptors of the asking process, opened again for no more than they are open for
  * already or than a rule gives, and whether it can have more; and its terminal. Runs in the broker. */
-#include "broker/broker.h"
+#include "broker/carrier.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -146,11 +146,13 @@ int terminal_again(const struct request *r, int flags)
 			return fd;
 		close(fd);
 	}
-	return -ENXIO;
+	/* In place: the one that it had when it confined itself. */
+	int fd = r->family->broker->terminal > 0 ? fcntl(r->family->broker->terminal, F_DUPFD_CLOEXEC, 3) : -1;
+	return fd < 0 ? -ENXIO : fd;
 }
 
-/* Of the numbers below limit, whether each is taken. */
-static bool taken_below(const struct request *r, uint64_t limit)
+/* Of the numbers below limit, whether each is taken, and not only while the carrier holds it. */
+static bool taken_below(const struct request *r, uint64_t limit, const int held[CARRIER_HELD])
 {
 	char name[40];
 	uint64_t count = 0;
@@ -164,6 +166,8 @@ static bool taken_below(const struct request *r, uint64_t limit)
 	}
 	for (struct dirent *entry; (entry = readdir(dir));)
 		count += entry->d_name[0] != '.' && strtoull(entry->d_name, NULL, 10) < limit;
+	for (int i = 0; i < CARRIER_HELD - 1; i++)
+		count -= held[i] >= 0 && (uint64_t)held[i] < limit && count > 0;
 	closedir(dir);
 	return count >= limit;
 }
@@ -173,9 +177,12 @@ bool descriptors_full(const struct request *r)
 	char name[40];
 	struct rlimit64 limit;
 	struct stat st;
+	int held[CARRIER_HELD];
+	if (!r->family->carrier->held(r->family, r->id, held))
+		return true;
 	snprintf(name, sizeof(name), "%d/fd", r->tid);
 	/* The size of that directory is how many there are, since 6.2; before, it is 0. */
 	if (prlimit64(r->tid, RLIMIT_NOFILE, NULL, &limit) || fstatat(r->family->broker->proc, name, &st, 0) < 0)
 		return false;
-	return (uint64_t)st.st_size >= limit.rlim_cur && taken_below(r, limit.rlim_cur) && request_alive(r);
+	return (uint64_t)st.st_size >= limit.rlim_cur && taken_below(r, limit.rlim_cur, held) && request_alive(r);
 }

@@ -240,6 +240,17 @@ int program_find(struct request *r, struct program *out, struct words *w)
 	return e;
 }
 
+int program_open(struct request *r, const char *path, char canonical[PATH_MAX], int *fd)
+{
+	struct program program = {.fd = -1};
+	int e = program_by_path(r, path, AT_FDCWD, false, &program);
+	if (e < 0)
+		return e;
+	memcpy(canonical, program.path, sizeof(program.path));
+	*fd = program.fd;
+	return 0;
+}
+
 bool program_allowed(const struct request *r, const struct program *p)
 {
 	return policy_executes(policy_of(r)) &&

@@ -26,6 +26,8 @@ struct words {
 /* What r (execve, execveat) asks for; of a script the interpreter, with w filled. 0: out->fd is the caller's to close.
  * Negative errno otherwise, r->missing_perms and the like set. */
 int program_find(struct request *r, struct program *out, struct words *w);
+/* The regular file that path, as the caller sees it, leads to, if it has `x`: *fd open for reading, its canonical path. */
+int program_open(struct request *r, const char *path, char canonical[PATH_MAX], int *fd);
 /* Whether the caller may (still) execute it. */
 bool program_allowed(const struct request *r, const struct program *p);
 

@@ -3,10 +3,13 @@
  * This file owns refusals: what is refused without a handler, how it is counted, told and logged. It runs in the broker,
  * on lanes and slow workers. Everything in a text that a target chose is escaped and bounded.
  */
+#include "broker/abort.h"
 #include "broker/broker.h"
+#include "broker/nest.h"
 #include "policy/promises.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,22 +24,15 @@
 static const char no_promise[] = "no promise allows this";
 static const char not_brokered[] = "not brokered by this version";
 
-static bool address_call(int nr)
-{
-	return nr == SYS_connect || nr == SYS_bind || nr == SYS_sendto || nr == SYS_sendmsg || nr == SYS_sendmmsg;
-}
-
 struct answer op_refused(struct request *r)
 {
 	const struct policy *p = policy_of(r);
 	unsigned promise = promise_for_syscall(r->nr, r->args);
-	if (address_call(r->nr) && (p->promises & (PROMISE_BIT(inet) | PROMISE_BIT(unix) | PROMISE_BIT(dns)))) {
-		r->why = "no address rule allows this";
-		return answer_error(EACCES);
-	}
 	if (promise >= PROMISE_COUNT)
 		r->why = no_promise;
-	else if (!promised(r, UINT64_C(1) << promise))
+	else if ((promise = promise_missing(r->nr, r->args, p->promises)) < PROMISE_COUNT)
+		r->missing_promise = promise;
+	else
 		r->why = not_brokered;
 	return answer_error(EPERM);
 }
@@ -53,7 +49,8 @@ static int64_t now_ms(void)
 static bool news(struct family *f, const struct request *r)
 {
 	uint64_t place = r->place * UINT64_C(0x9e3779b97f4a7c15) + r->missing_perms * 64 + r->missing_promise;
-	for (const char *c = r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : ""; *c; c++)
+	const char *what = r->address[0] ? r->address : r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : "";
+	for (const char *c = what; *c; c++)
 		place = (place ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
 	bool fresh = true;
 	const size_t size = sizeof(f->seen) / sizeof(*f->seen);
@@ -89,12 +86,39 @@ static void rule_text(const struct request *r, char *buf, size_t len)
 		snprintf(buf, len, "promise %s", promise_name(r->missing_promise));
 	} else if (r->why) {
 		snprintf(buf, len, "%s", r->why);
+	} else if (r->missing_address) {
+		snprintf(buf, len, r->missing_address == MISSING_BIND ? "bind " : "connect ");
+		decode_escape(buf, len, r->address);
 	} else if (r->missing_perms) {
 		snprintf(buf, len, "unveil ");
 		decode_escape(buf, len - 8, r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : "?");
 		size_t used = strlen(buf);
 		snprintf(buf + used, len - used, " %s", policy_perms_format(r->missing_perms, perms));
 	}
+}
+
+/* A promise is missing, or none would do. What is refused for another reason is an errno on OpenBSD, too. */
+static bool violates(const struct request *r, int error)
+{
+	return error == EPERM && (r->missing_promise < PROMISE_COUNT || (r->why && !strcmp(r->why, no_promise)));
+}
+
+enum violation violation_of(const struct request *r, int error)
+{
+	const struct policy *p = policy_of(r);
+	/* A process that has only unveiled so far has promised nothing that it could break; and a loader, which looks into
+	 * whatever directory the environment names, is not its program. */
+	if (!p->abort || !violates(r, error) || request_loading(r) || (!p->pledged && !(PROMISES_ALL & ~p->promises)))
+		return VIOLATION_ERRNO;
+	return p->promises & PROMISE_BIT(error) ? VIOLATION_ENOSYS : VIOLATION_ABORT;
+}
+
+/* Where violations abort, what is merely not unveiled is as on OpenBSD: ENOENT or EACCES, and not a word. A loader that finds
+ * no library says so itself. */
+static bool quiet(const struct request *r)
+{
+	return policy_of(r)->abort &&
+	       (request_loading(r) || (r->missing_promise == PROMISE_COUNT && !r->why && !r->missing_address));
 }
 
 bool report_refusal(struct request *r, int error)
@@ -104,11 +128,14 @@ bool report_refusal(struct request *r, int error)
 	if (request_loading(r) && (error == ENOENT || error == EACCES))
 		return false;
 	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
-	bool violation = error == EPERM && (r->missing_promise < PROMISE_COUNT || r->why == no_promise);
-	bool fatal = violation && policy_of(r)->kill;
-	if (!f->on_report || (!news(f, r) && !fatal))
+	/* What unveil(2) hides is not there, as far as a program of OpenBSD's is concerned, and its user is told nothing. */
+	if (f->broker->narrowable && policy_of(r)->abort && r->missing_perms)
 		return false;
-	struct report report = {.pid = r->tid, .nr = r->nr, .place = r->place, .error = error, .kill = fatal};
+	bool fatal = violates(r, error) && policy_of(r)->kill;
+	if (!f->on_report || quiet(r) || (!news(f, r) && !fatal))
+		return false;
+	struct report report = {
+		.pid = r->tid, .tid = r->tid, .nr = r->nr, .place = r->place, .error = error, .kill = fatal};
 	char call[REPORT_TEXT / 2 + 16], rule[REPORT_TEXT / 2 - 32];
 	decode_call(r, call, sizeof(call));
 	rule_text(r, rule, sizeof(rule));
@@ -116,6 +143,62 @@ bool report_refusal(struct request *r, int error)
 	f->on_report(f->arg, &report);
 	return fatal;
 }
+
+/* ---- violations that end their process ---- */
+
+/* "prog[123]: ", by the name that ps shows: the program's file, or what it calls itself. */
+static size_t who(const struct request *r, pid_t process, char *buf, size_t len)
+{
+	char path[32], name[32] = "";
+	snprintf(path, sizeof(path), "%d/comm", (int)process);
+	int fd = openat(r->family->broker->proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+	if (fd >= 0)
+		close(fd);
+	name[n > 0 ? n - 1 : 0] = 0; /* its newline */
+	buf[0] = 0;
+	decode_escape(buf, len, name[0] ? name : "?");
+	size_t at = strlen(buf);
+	return at + (size_t)snprintf(buf + at, len - at, "[%d]: ", (int)process);
+}
+
+void report_abort(struct request *r, pid_t process, const char *frames, const char *note)
+{
+	struct family *f = r->family;
+	struct report report = {
+		.pid = process, .tid = r->tid, .nr = r->nr, .place = r->place, .error = EPERM, .abort = true};
+	char line[1600], call[600], rule[REPORT_TEXT / 2 - 32];
+	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
+	decode_call(r, call, sizeof(call));
+	rule_text(r, rule, sizeof(rule));
+	size_t at = who(r, process, line, 160);
+	if (r->missing_promise < PROMISE_COUNT)
+		at += (size_t)snprintf(
+			line + at, sizeof(line) - at, "pledge \"%s\": %s", promise_name(r->missing_promise), call);
+	else
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "pledge \"\": %s: %s", call, rule);
+	snprintf(line + at, sizeof(line) - at, "%s%s%s\n", frames[0] ? " in " : "", frames, note);
+	report.line = line;
+	snprintf(report.text, sizeof(report.text), "%.*s: %s, %s", (int)sizeof(report.text) / 2, call,
+		decode_errno(EPERM), rule);
+	if (f->broker->log >= 0)
+		report_log(r, &(struct answer){.kind = ANSWER_ERROR, .error = EPERM, .fd = -1});
+	if (f->on_report)
+		f->on_report(f->arg, &report);
+}
+
+void report_abort_note(struct request *r, pid_t process, const char *note)
+{
+	struct report report = {.pid = process, .tid = r->tid, .nr = r->nr, .error = EPERM, .abort = true};
+	char line[300];
+	size_t at = who(r, process, line, 160);
+	snprintf(line + at, sizeof(line) - at, "%s\n", note);
+	report.line = line;
+	if (r->family->on_report)
+		r->family->on_report(r->family->arg, &report);
+}
+
+/* ---- the log ---- */
 
 /* text as a JSON string's inside; it is escaped already, so only quotes and backslashes are left to care for. */
 static size_t json(char *buf, size_t at, size_t len, const char *key, const char *text)
@@ -131,13 +214,22 @@ static size_t json(char *buf, size_t at, size_t len, const char *key, const char
 	return at;
 }
 
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void report_hold(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&log_lock);
+	else
+		pthread_mutex_unlock(&log_lock);
+}
+
 /* Writes a line if that cannot block; what cannot be written is counted, and told with the next line that can. */
 static void log_write(int fd, const char *line, size_t len)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static uint64_t dropped;
 	struct pollfd p = {fd, POLLOUT, 0};
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&log_lock);
 	if (dropped && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT)) {
 		char note[64];
 		int n = snprintf(note, sizeof(note), "{\"dropped\":%llu}\n", (unsigned long long)dropped);
@@ -147,7 +239,7 @@ static void log_write(int fd, const char *line, size_t len)
 	/* O_NONBLOCK would change the host's descriptor too. A pipe that polls writable has PIPE_BUF bytes of room. */
 	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(fd, line, len) != (ssize_t)len)
 		dropped++;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&log_lock);
 }
 
 static void answer_text(const struct answer *a, char *buf, size_t len)
@@ -180,6 +272,11 @@ void report_log(const struct request *r, const struct answer *a)
 		text[0] = 0;
 		decode_escape(text, 900, r->path[i]);
 		at = json(line, at, 2000 + (size_t)i * 800, i ? "path2" : "path", text);
+	}
+	if (r->address[0]) {
+		text[0] = 0;
+		decode_escape(text, 900, r->address);
+		at = json(line, at, 2900, "address", text);
 	}
 	answer_text(a, answer, sizeof(answer));
 	at = json(line, at, 3000, "answer", answer);

@@ -305,6 +305,12 @@ int resolve_open(struct request *r, int which, unsigned how, unsigned need, int 
 		/* Our own Landlock domain: another object has the name than at the start. */
 		if (fd == -EACCES && out->rule && out->rule->name && !(flags & O_PATH))
 			fd = place_opened(out, opener_open(r->family->broker, out->rule, flags));
+		/* A directory that was unveiled, and has been removed since: what holds it does not bring it back. */
+		if (fd >= 0 && out->is_root && out->rule && S_ISDIR(out->st.st_mode) && !out->st.st_nlink &&
+			r->path[which][0] == '/') {
+			close(fd);
+			fd = -ENOENT;
+		}
 		if (fd >= 0 && loader_only(out->rule) && !loader_may(r, out)) {
 			close(fd);
 			fd = refuse(r, out->path, need, -ENOENT);

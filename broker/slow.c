@@ -6,7 +6,7 @@
  * signal alone could come just before the call that blocks. The same is done when a signal waits for the caller, which
  * sleeps too deep to be woken by it: the call then fails as the kernel's would have, restarted if the handler says so.
  */
-#include "broker/broker.h"
+#include "broker/socket.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -70,8 +70,14 @@ static void run(struct worker *w)
 {
 	struct request *r = &w->request;
 	r->slow = true;
+	if (r->violated) {
+		abort_process(r);
+		state_release(r->family, r->state);
+		return;
+	}
 	wake_mask(SIG_UNBLOCK);
-	struct answer a = r->op->handle(r);
+	int taken = identity_take(r);
+	struct answer a = taken < 0 ? answer_error(EPERM) : r->op->handle(r);
 	wake_mask(SIG_BLOCK);
 	/* What was narrowed while this waited counts: no descriptor may arrive after that. */
 	struct state *now = state_of(r->family, r->tid);
@@ -85,7 +91,7 @@ static void run(struct worker *w)
 		a = answer_error(EAGAIN);
 	/* Only a caller on whom a signal waits is interrupted, so none will ever see this number: on the way out the kernel
 	 * runs the handler and makes EINTR of it, or repeats the call. */
-	if (a.kind == ANSWER_ERROR && a.error == EINTR && request_signalled(r))
+	if (a.kind == ANSWER_ERROR && a.error == EINTR && !r->interrupted && request_signalled(r))
 		a.error = ERESTARTSYS;
 	lane_finish(r, a);
 	state_release(r->family, r->state);
@@ -247,6 +253,10 @@ int slow_submit(struct request *r)
 	if (err && r->held > 0) {
 		close(r->held - 1);
 		r->held = 0;
+	}
+	if (err && r->job) {
+		r->job->drop(r->job);
+		r->job = NULL;
 	}
 	return err;
 }

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,9 +24,12 @@
 #define RETRIES 8
 
 struct narrowed {
-	unsigned users; /* states, under family.lock */
+	unsigned users; /* states, and what was unveiled from this; under family.lock */
 	struct policy policy;
 	struct anchor *anchors;
+	struct policy asked; /* what was unveiled so far, in all */
+	struct narrowed *from; /* what it was unveiled from: `starts`, or NULL for the broker's own policy */
+	bool starts; /* what its process unveils, it unveils from this */
 	size_t weight; /* rules of all kinds, and one for itself */
 };
 
@@ -34,12 +38,15 @@ static _Atomic uint64_t next_tag;
 
 static void narrowed_release(struct family *f, struct narrowed *n)
 {
-	if (!n || --n->users > 0)
-		return;
-	f->narrow_weight -= n->weight;
-	anchors_free(n->anchors, n->policy.unveil_count);
-	policy_clear(&n->policy);
-	free(n);
+	while (n && --n->users == 0) {
+		struct narrowed *from = n->from;
+		f->narrow_weight -= n->weight;
+		anchors_free(n->anchors, n->policy.unveil_count);
+		policy_clear(&n->policy);
+		policy_clear(&n->asked);
+		free(n);
+		n = from;
+	}
 }
 
 static void state_free(struct family *f, struct state *s)
@@ -64,11 +71,30 @@ static struct state *find(struct family *f, uint64_t tag)
 	return low < f->state_count && f->states[low]->tag == tag ? f->states[low] : NULL;
 }
 
-static int tag_read(pid_t pid, uint64_t *tag)
+/* Who has become somebody else may not be asked by prlimit without CAP_SYS_RESOURCE, which root in a container may lack;
+ * anybody may read the same in /proc. */
+static int tag_of_other(const struct family *f, pid_t pid, uint64_t *tag)
+{
+	char text[4096];
+	snprintf(text, sizeof(text), "%d/limits", pid);
+	int fd = openat(f->broker->proc, text, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *line = strstr(text, "\nMax file locks");
+	line = line ? strpbrk(line + 1, "0123456789\n") : NULL;
+	if (!line || *line == '\n')
+		return -EPERM;
+	*tag = strtoull(line, NULL, 10);
+	return 0;
+}
+
+static int tag_read(const struct family *f, pid_t pid, uint64_t *tag)
 {
 	struct rlimit64 limit;
 	if (prlimit64(pid, RLIMIT_LOCKS, NULL, &limit))
-		return -errno;
+		return errno == EPERM && f->broker->identities ? tag_of_other(f, pid, tag) : -errno;
 	*tag = limit.rlim_cur;
 	return 0;
 }
@@ -76,7 +102,7 @@ static int tag_read(pid_t pid, uint64_t *tag)
 struct state *state_of(struct family *f, pid_t tid)
 {
 	uint64_t tag = 0;
-	if (tid <= 0 || tag_read(tid, &tag))
+	if (tid <= 0 || tag_read(f, tid, &tag))
 		return NULL;
 	pthread_mutex_lock(&f->lock);
 	struct state *s = find(f, tag);
@@ -120,7 +146,7 @@ static void collect(struct family *f, const struct state *keep)
 		struct state *s;
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
-		if (!tag_read((pid_t)strtol(entry->d_name, NULL, 10), &tag) && (s = find(f, tag)))
+		if (!tag_read(f, (pid_t)strtol(entry->d_name, NULL, 10), &tag) && (s = find(f, tag)))
 			s->seen = true;
 	}
 	closedir(dir);
@@ -245,29 +271,109 @@ int state_exec(struct request *r, const char *exe)
 	return change(r, -1, NULL, NULL, exe);
 }
 
-int state_narrow(struct request *r, struct policy *policy, struct anchor *anchors)
+uint64_t state_promises(struct family *f)
+{
+	uint64_t promises = 0;
+	pthread_mutex_lock(&f->lock);
+	collect(f, NULL);
+	for (size_t i = 0; i < f->state_count; i++)
+		promises |= f->states[i]->policy ? f->states[i]->policy->promises : f->broker->policy.promises;
+	pthread_mutex_unlock(&f->lock);
+	return promises;
+}
+
+struct held state_held(const struct request *r)
+{
+	const struct broker *b = r->family->broker;
+	return r->state->policy ? (struct held){r->state->policy, r->state->anchors}
+				: (struct held){&b->policy, b->anchors};
+}
+
+static const struct policy nothing_asked;
+
+const struct policy *state_veil(const struct request *r, struct held *from)
+{
+	struct narrowed *n = r->state->narrowed, *base = n && n->starts ? n : n ? n->from : NULL;
+	*from = base ? (struct held){&base->policy, base->anchors}
+		     : (struct held){&r->family->broker->policy, r->family->broker->anchors};
+	return n ? &n->asked : &nothing_asked;
+}
+
+/* Takes the content of n. False when it does not fit into the family's table. Under f->lock. */
+static bool narrowed_fill(struct request *r, const struct narrowing *n, struct narrowed *out)
 {
 	struct family *f = r->family;
-	struct narrowed *n = calloc(1, sizeof(*n));
-	size_t weight = 1 + policy->unveil_count + policy->address_count + policy->env_count;
-	if (!n) {
-		anchors_free(anchors, policy->unveil_count);
-		policy_clear(policy);
-		return -ENOMEM;
-	}
-	*n = (struct narrowed){.users = 1, .policy = *policy, .anchors = anchors, .weight = weight};
-	policy_init(policy);
-	pthread_mutex_lock(&f->lock);
-	if (f->narrow_weight + weight > f->state_max)
+	struct narrowed *now = r->state->narrowed;
+	*out = (struct narrowed){.users = 1, .policy = n->policy, .anchors = n->anchors};
+	bool copied = true;
+	if (n->veil == VEIL_ASKED)
+		out->asked = n->asked;
+	else if (n->veil == VEIL_KEPT && now)
+		copied = policy_copy(&out->asked, &now->asked) == 0;
+	out->starts = n->veil == VEIL_ANEW || (n->veil == VEIL_KEPT && now && now->starts);
+	if (!out->starts && now)
+		out->from = now->starts ? now : now->from;
+	if (out->from)
+		out->from->users++;
+	out->weight = 1 + out->policy.unveil_count + out->asked.unveil_count + out->policy.address_count +
+		      out->policy.env_count;
+	if (f->narrow_weight + out->weight > f->state_max)
 		collect(f, r->state);
-	bool room = f->narrow_weight + weight <= f->state_max;
-	f->narrow_weight += weight;
-	pthread_mutex_unlock(&f->lock);
-	int err = room ? change(r, -1, NULL, n, NULL) : -ENOMEM;
+	bool room = f->narrow_weight + out->weight <= f->state_max;
+	f->narrow_weight += out->weight;
+	return copied && room;
+}
+
+int state_narrow(struct request *r, struct narrowing *n)
+{
+	struct family *f = r->family;
 	pthread_mutex_lock(&f->lock);
-	narrowed_release(f, n);
+	struct narrowed *new = calloc(1, sizeof(*new));
+	bool made = new &&narrowed_fill(r, n, new);
+	if (!new) {
+		anchors_free(n->anchors, n->policy.unveil_count);
+		policy_clear(&n->policy);
+		policy_clear(&n->asked);
+	} else if (!made) {
+		narrowed_release(f, new);
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (!made)
+		return -ENOMEM;
+	int err = change(r, -1, NULL, new, NULL);
+	pthread_mutex_lock(&f->lock);
+	narrowed_release(f, new);
 	pthread_mutex_unlock(&f->lock);
 	return err;
+}
+
+/* What the families of a nested broker have from the start. NULL in *out: the broker's own policy. */
+static int state_begin(struct family *f, struct narrowed **out)
+{
+	const struct broker *b = f->broker;
+	const struct held held = {b->begin, b->begin_anchors};
+	*out = NULL;
+	if (!b->begin)
+		return 0;
+	struct narrowed *n = calloc(1, sizeof(*n));
+	int err = n ? policy_copy(&n->policy, b->begin) : -ENOMEM;
+	if (!err)
+		err = anchors_narrow(b, held, held, &n->policy, &n->anchors);
+	if (err) {
+		if (n)
+			policy_clear(&n->policy);
+		free(n);
+		return err;
+	}
+	n->users = 1;
+	n->starts = true;
+	*out = n;
+	return 0;
+}
+
+void state_forget(void)
+{
+	atomic_store(&next_tag, 0);
 }
 
 int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
@@ -290,7 +396,14 @@ int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
 		base = base % (limit.rlim_max / 2 + 1) + 1;
 	atomic_compare_exchange_strong(&next_tag, &none, base);
 	struct state *s;
-	err = intern(f, cwd, umask, NULL, NULL, &s);
+	struct narrowed *begin;
+	err = state_begin(f, &begin);
+	if (err) {
+		close(cwd);
+		return err;
+	}
+	err = intern(f, cwd, umask, begin, NULL, &s);
+	narrowed_release(f, begin);
 	if (err)
 		return err;
 	if (limit.rlim_max < s->tag)

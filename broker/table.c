@@ -4,6 +4,7 @@
  * more is how an operation is added; nothing else reads a target's arguments.
  */
 #include "broker/broker.h"
+#include "policy/promises.h"
 #include "policy/filter.h"
 
 #include <errno.h>
@@ -53,12 +54,31 @@ static const struct operation table[] = {
 	PLAIN(mmap, op_prot_exec),
 	PLAIN(mprotect, op_prot_exec),
 	PLAIN(pkey_mprotect, op_prot_exec),
+	PLAIN(socket, op_socket),
+	PLAIN(connect, op_connect),
+	PLAIN(bind, op_bind),
+	PLAIN(listen, op_listen),
+	PLAIN(sendto, op_send),
+	PLAIN(sendmsg, op_send),
+	PLAIN(sendmmsg, op_send),
+	PLAIN(recvmsg, op_receive),
+	PLAIN(recvmmsg, op_receive),
 	PLAIN(clone, op_task),
 	PLAIN(kill, op_signal),
 	PLAIN(tkill, op_signal),
 	PLAIN(tgkill, op_signal),
+	PLAIN(shutdown, op_shutdown),
 	PLAIN(rt_sigqueueinfo, op_signal),
 	PLAIN(rt_tgsigqueueinfo, op_signal),
+	PLAIN(pidfd_open, op_own),
+	PLAIN(pidfd_send_signal, op_own),
+	PLAIN(setpriority, op_own),
+	PLAIN(ioprio_set, op_own),
+	PLAIN(sched_setscheduler, op_own),
+	PLAIN(sched_setparam, op_own),
+	PLAIN(sched_setattr, op_own),
+	PLAIN(sched_setaffinity, op_own),
+	PLAIN(fcntl, op_own),
 	ROW(linkat, 0, 2, 1, 3, 4, NO, NO, 0, op_link),
 	ROW(symlinkat, NO, 1, 0, 2, NO, NO, NO, 0, op_symlink),
 	ROW(mknodat, 0, NO, 1, NO, NO, 2, NO, 0, op_mknod),
@@ -82,6 +102,7 @@ static const struct operation table[] = {
 	PATH(removexattr, op_removexattr),
 	LINK(lremovexattr, op_removexattr),
 	ROW(removexattrat, 0, NO, 1, NO, 2, NO, NO, 0, op_removexattr),
+	PLAIN(fremovexattr, op_removexattr),
 	ROW(inotify_add_watch, NO, NO, 1, NO, NO, NO, NO, 0, op_add_watch),
 #ifdef SYS_renameat
 	ROW(renameat, 0, 2, 1, 3, NO, NO, NO, 0, op_rename),
@@ -119,6 +140,25 @@ const struct operation *operation_find(int nr)
 	if (nr < 0 || (size_t)nr >= sizeof(table) / sizeof(*table) || !table[nr].handle)
 		return NULL;
 	return &table[nr];
+}
+
+_Static_assert(sizeof(table) / sizeof(*table) <= OPERATIONS, "struct broker has a place for each row");
+
+bool operation_open(const struct broker *b, const struct operation *op)
+{
+	return op == &airlock_row || !b->closed[op->nr];
+}
+
+void operations_close(struct broker *b, uint64_t promises)
+{
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	memset(b->closed, true, sizeof(b->closed));
+	for (size_t i = 0; i < count; i++) {
+		bool refused = rows[i].kind == ROW_KILL || rows[i].kind == ROW_REFUSE || rows[i].kind == ROW_ABSENT;
+		if (!refused && !(rows[i].need & ~promises) && rows[i].number >= 0 && rows[i].number < OPERATIONS)
+			b->closed[rows[i].number] = false;
+	}
 }
 
 static int read_how(struct request *r)
@@ -160,11 +200,13 @@ int request_read(struct request *r, char *path0, char *path1)
 {
 	const struct operation *op = r->op;
 	char *const buffers[2] = {path0, path1};
+	r->buffer = path0;
 	r->dirfd[0] = r->dirfd[1] = AT_FDCWD;
 	r->flags = 0;
 	r->mode = 0;
-	if (!op)
-		return 0;
+	int taken = identity_take(r);
+	if (taken < 0 || !op)
+		return taken;
 	/* int arguments: what is in the upper half of the register does not count. */
 	r->flags = op->flags >= 0 ? (int)r->args[op->flags] : op->fixed_flags;
 	r->mode = op->mode >= 0 ? (mode_t)r->args[op->mode] : 0;

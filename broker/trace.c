@@ -271,3 +271,28 @@ int trace_write(const struct trace *t, uint64_t address, const void *bytes, size
 		n = process_vm_writev(t->pid, &local, 1, &remote, 1, 0);
 	return n < 0 ? -errno : (size_t)n == len ? 0 : -EFAULT;
 }
+
+int trace_read(const struct trace *t, uint64_t address, void *bytes, size_t len)
+{
+	struct iovec local = {bytes, len}, remote = {(void *)(uintptr_t)address, len};
+	ssize_t n = process_vm_readv(t->pid, &local, 1, &remote, 1, 0);
+	return n < 0 ? -errno : (size_t)n == len ? 0 : -EFAULT;
+}
+
+int trace_restore(struct trace *t)
+{
+	struct user_regs_struct r = t->registers;
+#if defined(__x86_64__)
+	r.orig_rax = UINT64_MAX;
+#endif
+	return registers_set(t, &r);
+}
+
+void trace_reap(struct trace *t)
+{
+	pid_t pid;
+	int status;
+	while ((pid = wait_any(t, &status)) > 0)
+		if (WIFSTOPPED(status))
+			ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)SIGKILL);
+}

@@ -57,6 +57,11 @@ void trace_detach(struct trace *t);
 /* Kills it, unless error (-ESRCH) says that it dies already. */
 void trace_end(struct trace *t, int error);
 int trace_write(const struct trace *t, uint64_t address, const void *bytes, size_t len);
+int trace_read(const struct trace *t, uint64_t address, void *bytes, size_t len);
+/* After trace_call(): the registers of the held thread are as they were. */
+int trace_restore(struct trace *t);
+/* Waits for the end of all that this very thread traces, and sees to it that it comes. */
+void trace_reap(struct trace *t);
 uint64_t trace_stack(const struct user_regs_struct *r);
 int trace_registers(const struct trace *t, struct user_regs_struct *r);
 

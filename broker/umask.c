@@ -22,6 +22,11 @@ void thread_own_fs(void)
 	fs.mask = UNKNOWN;
 }
 
+bool thread_has_own_fs(void)
+{
+	return fs.own;
+}
+
 mode_t mode_for(const struct request *r, mode_t mode)
 {
 	/* As OpenBSD does for whoever has pledged: nothing that is made gets a set-id bit. */

@@ -220,13 +220,28 @@ static const struct unveil *exact(const struct walker *w, const struct anchor **
 	return rule;
 }
 
-static int finish_parent(struct walker *w, int dirfd, const struct unveil *rule, const char *name, bool slash)
+/* unveil(2) on OpenBSD holds a directory without keeping it: programs unveil the one that they made for a while, and remove it
+ * in the end. Only where nothing is mounted for the rule, and what has the name is what is held. */
+static int held(const struct walker *w, int dirfd, const struct anchor *a, const char *name)
+{
+	struct stat own, now;
+	if (!w->policy->abort || w->broker->private_mounts || dirfd < 0 || fstat(a->fd, &own) < 0)
+		return -EBUSY;
+	if (fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	bool same = now.st_dev == own.st_dev && now.st_ino == own.st_ino;
+	return same && w->r->op && w->r->op->handle == op_unlink ? 0 : -EBUSY;
+}
+
+static int finish_parent(
+	struct walker *w, int dirfd, const struct unveil *rule, const struct anchor *a, const char *name, bool slash)
 {
 	int e = judge(w->r, text(w), w->need, NULL);
 	if (e < 0)
 		return refuse(w->r, text(w), w->need, e);
-	if (rule && !rule->name)
-		return -EBUSY; /* it is held, like a mount point */
+	e = rule && !rule->name ? held(w, dirfd, a, name) : 0; /* like a mount point */
+	if (e < 0)
+		return e;
 	return finish(w, dirfd, name, slash);
 }
 
@@ -313,7 +328,7 @@ static int step(struct walker *w, const char *component, size_t n, bool last, bo
 		return error(w, -ENOENT);
 	int dirfd = rule && rule->name ? a->fd : w->cur;
 	if (last && (w->how & RESOLVE_PARENT))
-		return finish_parent(w, dirfd, rule, name, slash);
+		return finish_parent(w, dirfd, rule, a, name, slash);
 	if (rule && !rule->name) {
 		/* Held since the beginning: what has this name by now does not matter. */
 		if (w->resolve & RESOLVE_NO_XDEV)

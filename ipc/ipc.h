@@ -31,6 +31,8 @@ int ipc_send(int socket, const struct ipc_message *m, bool wait);
  * still >= 0. */
 int ipc_recv(int socket, void *buf, size_t len, size_t fd_max, struct ipc_message *m, bool wait);
 void ipc_message_close(struct ipc_message *m);
+/* This process does without sendmsg(2), or without recvmsg(2): then its messages carry no descriptors. */
+void ipc_plain(bool send, bool recv);
 
 /* ---- a sealed memfd: of this size for ever; mapped by both sides ---- */
 int ipc_memfd(const char *name, const void *bytes, size_t len, bool read_only); /* sealed; returns the descriptor */

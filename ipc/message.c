@@ -90,10 +90,43 @@ static bool hung_up(int socket)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL));
 }
 
+static bool plain_send, plain_recv;
+
+void ipc_plain(bool send_plain, bool recv_plain)
+{
+	plain_send = send_plain;
+	plain_recv = recv_plain;
+}
+
+/* Without descriptors: what came with the record is let go by the kernel. */
+static ssize_t receive_once(int socket, struct msghdr *h, bool wait)
+{
+	if (!plain_recv)
+		return recvmsg(socket, h, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+	ssize_t n = recv(socket, h->msg_iov->iov_base, h->msg_iov->iov_len, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+	h->msg_controllen = 0;
+	h->msg_flags = n > (ssize_t)h->msg_iov->iov_len ? MSG_TRUNC : 0;
+	return n;
+}
+
+static ssize_t send_once(int socket, const struct msghdr *h, bool wait)
+{
+	const int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+	char bytes[sizeof(struct header) + IPC_BYTES_MAX];
+	size_t len = 0;
+	if (!plain_send || h->msg_control)
+		return sendmsg(socket, h, flags);
+	for (size_t i = 0; i < h->msg_iovlen; i++) {
+		memcpy(bytes + len, h->msg_iov[i].iov_base, h->msg_iov[i].iov_len);
+		len += h->msg_iov[i].iov_len;
+	}
+	return send(socket, bytes, len, flags);
+}
+
 static int receive(int socket, struct msghdr *h, bool wait, ssize_t *n)
 {
 	for (;;) {
-		*n = recvmsg(socket, h, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+		*n = receive_once(socket, h, wait);
 		if (*n >= 0)
 			return 0;
 		if (errno == EAGAIN && wait) {
@@ -138,7 +171,7 @@ int ipc_send(int socket, const struct ipc_message *m, bool wait)
 		memcpy(CMSG_DATA(c), m->fds, sizeof(int) * m->fd_count);
 	}
 	for (;;) {
-		if (sendmsg(socket, &h, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0)
+		if (send_once(socket, &h, wait) >= 0)
 			return 0;
 		if (errno == EAGAIN && wait) {
 			int r = wait_for(socket, POLLOUT);

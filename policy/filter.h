@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* From promises to an array of BPF instructions. libseccomp builds it, here and nowhere else. */
+/* From promises to an array of BPF instructions, here and nowhere else. */
 #ifndef AIRLOCK_FILTER_H
 #define AIRLOCK_FILTER_H
 
@@ -14,6 +14,9 @@
 
 struct filter_spec {
 	uint64_t promises;
+	/* Of narrowing filters: the promises of the base filter beneath, as far as it lets their calls past the broker; 0 is
+	 * all. What it lets past, and these promises would have the broker decide, is held back here. */
+	uint64_t below;
 	/* Base filter: what is not allowed outright becomes a notification (brokered or refused with a report).
 	 * Narrowing filter (base false): EPERM for every call these promises do not let through, brokered or direct;
 	 * brokered calls of these promises are ALLOWed, so that the base filter's notification decides. */
@@ -26,13 +29,24 @@ struct filter_spec {
 	bool own_pids;
 	/* Addresses in messages (sendmsg, sendmmsg, sendto) lead nowhere that the policy forbids: either the process'
 	 * root and network are empty and the broker makes no sockets for it, or nothing narrows its addresses and paths.
-	 * Else these calls are notifications, also when promised: a filter cannot read the address. */
+	 * Else these calls are notifications, also when promised: a filter cannot read the address. Of a narrowing filter:
+	 * that the base filter beneath is so. */
 	bool names_direct;
 	/* newfstatat and statx with flags == AT_EMPTY_PATH and a descriptor that is not negative may pass whatever the
 	 * path: sound only where the process' root is empty and its descriptors lead nowhere. */
 	bool empty_path_direct;
 	/* Else they may pass when the path pointer is this address, of a sealed empty string; 0 for none. */
 	uint64_t empty_string;
+	/* Every call that is neither of stdio's nor always there is a notification, also when promised and decided on
+	 * registers alone, which the broker then lets go on. So it sees each violation of a process that pledges less and
+	 * less, and nothing has to be held back by a second filter as long as stdio is kept. Base filters only. */
+	bool narrowable;
+	/* Violations end the process, and are told: so the broker sees each, also those that would be the process' end at once
+	 * (ROW_KILL). */
+	bool aborts;
+	/* Of narrowing filters: what would be EPERM is a SIGSYS, for a handler that tells the broker (sandbox/tell.c); and so
+	 * is blocking signals, since SIGSYS must not be. */
+	bool tells;
 	/* clone, fork and vfork that make a process or thread become notifications, to be counted. */
 	bool count_tasks;
 	/* Programs are to be loaded: mmap, mprotect with PROT_EXEC and execveat are notifications, which the broker lets
@@ -44,13 +58,17 @@ struct filter_spec {
 	 * narrowing filter on top of such a base may not let them through on the strength of another promise: what used to
 	 * be the broker's decision is none any more. */
 	bool direct;
+	/* For the second carrier (sandbox/carrier.c): what would be a notification is a SIGSYS, and in a narrowing filter so
+	 * is what would be EPERM. trap_fit() completes it. Without `loading`, `count_tasks` and `narrowable`: a handler
+	 * cannot be told to go on. */
+	bool trap;
 };
 
 /* *out is the caller's to free. Allocates; runs on the trusted side, or in a process that narrows itself while it still
  * has stdio. -ENOMEM, -EINVAL, or what memfd_create gave. */
 int filter_compile(const struct filter_spec *spec, struct sock_filter **out, size_t *len);
-/* The same for the architecture of an AUDIT_ARCH_ token, for tests of the table where it does not run. There, calls that
- * this libseccomp has no name for have no ALLOW. */
+/* The same for the architecture of an AUDIT_ARCH_ token, for tests of the table where it does not run. There, calls before
+ * pidfd_send_signal that this libseccomp has no name for are unknown. */
 int filter_compile_arch(const struct filter_spec *spec, uint32_t arch, struct sock_filter **out, size_t *len);
 
 /* The filter a broker runs under itself: see broker/confine.c for the list it gives. allow: -1 terminated numbers;

@@ -204,12 +204,16 @@ int policy_format(const struct policy *p, const char *(*layer_name)(unsigned), c
 	int r = add_layers(&t, p->tolerate, layer_name);
 	if (p->kill)
 		add(&t, "on-violation kill\n");
+	else if (p->abort)
+		add(&t, "on-violation abort\n");
 	if (p->everything)
 		add(&t, "state everything\n");
 	if (p->locked)
 		add(&t, "state locked\n");
 	if (p->any_address)
 		add(&t, "state any-address\n");
+	if (p->pledged)
+		add(&t, "state pledged\n");
 	if (r < 0 || t.failed) {
 		free(t.bytes);
 		return r < 0 ? r : -ENOMEM;

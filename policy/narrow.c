@@ -179,6 +179,8 @@ static void narrow_scalars(struct policy *p, const struct policy *asked, unsigne
 	if (parts & NARROW_LOCK)
 		p->locked = true;
 	p->kill = p->kill || asked->kill;
+	p->abort = (p->abort || asked->abort) && !p->kill;
+	p->pledged = p->pledged || asked->pledged;
 }
 
 int policy_narrow(struct policy *p, const struct policy *asked, unsigned parts)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * This file owns the last step to a filter. libseccomp compares call numbers one by one, spends milliseconds on a few
- * hundred rules, and knows one default for what has no rule; and a filter costs a microsecond an instruction to load,
- * which is much when a process starts in 500. Most calls need no rule: their verdict is in a table by number. The others
- * are asked of libseccomp's program, by following what it does with each number up to the first look at an argument. In
- * front of those parts goes a binary tree over ranges of numbers. Pure; runs where filters are compiled.
+ * This file owns the instructions of filters. A filter costs a microsecond an instruction to load, which is much when a
+ * process starts in 500, and each call runs through it: so numbers are found by a binary tree over ranges, most of them
+ * have a verdict at once, and of the rules of the others those that begin alike share their beginning. Pure; runs where
+ * filters are compiled.
  *
- * The new program is written from its end to its beginning, so that the targets of a jump, which all lie ahead of it,
- * are known when it is written.
+ * This is not left to libseccomp, which compares numbers one by one, knows one default for what has no rule, and is wrong
+ * at times: to save an instruction 2.5 takes two comparisons for the same one when they are of different arguments, and
+ * with the rules of all promises for aarch64 let an ICMP socket of any type pass.
+ *
+ * The program is written from its end to its beginning, so that the targets of a jump, which all lie ahead of it, are
+ * known when it is written.
  */
 #include "policy/pack.h"
 
@@ -21,16 +24,16 @@
 #define X32_BIT 0x40000000u
 #define NOWHERE SIZE_MAX
 #define ROOM (2 * BPF_MAXINSNS)
+#define NEAR 200
+/* Of one number: the options of setsockopt() are the most. */
+#define RULES 512
 
-/* Where a jump goes: an instruction of the old program, or one that is written already. */
 struct writer {
 	const struct pack *p;
 	struct sock_filter code[ROOM]; /* filled from the end */
 	size_t first; /* of what is written */
-	size_t moved[BPF_MAXINSNS]; /* old instruction to new; NOWHERE when not needed */
-	bool needed[BPF_MAXINSNS];
-	size_t entry[PACK_NUMBERS]; /* old instruction that follows each number; NOWHERE: its verdict is fixed */
-	size_t fixed[PACK_NUMBERS]; /* new instruction that returns it */
+	size_t entry[PACK_NUMBERS]; /* where a number's rules begin; NOWHERE: its verdict is fixed */
+	size_t fixed[PACK_NUMBERS]; /* the instruction that returns it */
 	size_t enosys, kill, own;
 	bool broken;
 };
@@ -66,142 +69,119 @@ static size_t put_jump(struct writer *w, unsigned code, uint32_t k, size_t yes, 
 	return put(w, code, k, yes - w->first, no - w->first);
 }
 
-/* One for each verdict; before anything else is written. */
-static size_t put_return(struct writer *w, uint32_t verdict)
+/* An instruction that returns the verdict, of those that are written or a new one; not further away than that, since a
+ * jump that does not reach costs an instruction too. */
+static size_t put_return(struct writer *w, uint32_t verdict, size_t away)
 {
-	for (size_t i = w->first; i < ROOM; i++)
-		if (w->code[i].k == verdict)
+	for (size_t i = w->first; i < ROOM && i < w->first + away; i++)
+		if (w->code[i].code == (BPF_RET | BPF_K) && w->code[i].k == verdict)
 			return i;
 	return put(w, BPF_RET | BPF_K, verdict, 0, 0);
 }
 
-/* ---- reading the old program ---- */
+/* ---- rules ---- */
 
-/* The high word of an int argument is loaded, masked with 0 and found to be 0: nothing to do. */
-static bool empty_test(const struct pack *p, size_t at)
+#define LOW(arg) (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (arg))
+#define HIGH(arg) (LOW(arg) + 4)
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of an argument comes first");
+
+static int condition_order(const struct pack_condition *a, const struct pack_condition *b)
 {
-	const struct sock_filter *f = p->program + at;
-	return at + 2 < p->len && f[0].code == (BPF_LD | BPF_W | BPF_ABS) && f[1].code == (BPF_ALU | BPF_AND | BPF_K) &&
-	       f[1].k == 0 && f[2].code == (BPF_JMP | BPF_JEQ | BPF_K) && f[2].k == 0;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->arg != b->arg)
+		return a->arg < b->arg ? -1 : 1;
+	if (a->mask != b->mask)
+		return a->mask > b->mask ? -1 : 1;
+	return a->value < b->value ? -1 : a->value > b->value;
 }
 
-/* Where one really arrives at. */
-static size_t resolve(const struct pack *p, size_t at)
+static int rule_order(const void *x, const void *y)
 {
-	while (at < p->len) {
-		const struct sock_filter *f = p->program + at;
-		size_t next;
-		if (f->code == (BPF_JMP | BPF_JA))
-			next = at + 1 + f->k;
-		else if (empty_test(p, at))
-			next = at + 3 + f[2].jt;
-		else
-			break;
-		/* The accumulator would differ: only where it is loaded anew, or no longer matters. */
-		if (next >= p->len || (f->code != (BPF_JMP | BPF_JA) && BPF_CLASS(p->program[next].code) != BPF_LD &&
-					      BPF_CLASS(p->program[next].code) != BPF_RET))
-			break;
-		at = next;
+	const struct pack_rule *a = *(const struct pack_rule *const *)x, *b = *(const struct pack_rule *const *)y;
+	for (unsigned i = 0; i < a->count && i < b->count; i++) {
+		int order = condition_order(&a->conditions[i], &b->conditions[i]);
+		if (order)
+			return order;
 	}
-	return at;
+	return a->count < b->count ? -1 : a->count > b->count;
 }
 
-/* The instruction at which number's own part begins: a return, or the first look at an argument. */
-static size_t part_of(const struct pack *p, uint32_t number)
+/* What loads the bits that c is about, in front of its comparison. */
+static size_t put_load(struct writer *w, const struct pack_condition *c)
 {
-	uint32_t a = 0;
-	for (size_t at = 0; at < p->len;) {
-		const struct sock_filter *f = p->program + at;
-		bool yes;
-		switch (f->code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			if (f->k != offsetof(struct seccomp_data, nr) && f->k != offsetof(struct seccomp_data, arch))
-				return resolve(p, at);
-			a = f->k == offsetof(struct seccomp_data, nr) ? number : p->arch;
-			at++;
-			continue;
-		case BPF_JMP | BPF_JA:
-			at += 1 + (size_t)f->k;
-			continue;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-			yes = a == f->k;
-			break;
-		case BPF_JMP | BPF_JGT | BPF_K:
-			yes = a > f->k;
-			break;
-		case BPF_JMP | BPF_JGE | BPF_K:
-			yes = a >= f->k;
-			break;
-		case BPF_RET | BPF_K:
-			return at;
-		default:
-			return NOWHERE;
+	if (c->kind == PACK_MASK && c->mask != UINT32_MAX)
+		put(w, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+	return put(w, BPF_LD | BPF_W | BPF_ABS, c->kind == PACK_MASK ? LOW(c->arg) : HIGH(c->arg), 0, 0);
+}
+
+/* Compares what is loaded: on to yes or no. */
+static size_t put_test(struct writer *w, const struct pack_condition *c, size_t yes, size_t no)
+{
+	if (c->kind == PACK_MASK)
+		return put_jump(w, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, yes, no);
+	size_t same = c->kind == PACK_EQUAL ? yes : no, other = c->kind == PACK_EQUAL ? no : yes;
+	put_jump(w, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, same, other);
+	size_t low = put(w, BPF_LD | BPF_W | BPF_ABS, LOW(c->arg), 0, 0);
+	return put_jump(w, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(c->value >> 32), low, other);
+}
+
+/* The rules, sorted, which have their first depth conditions in common and those hold: on to otherwise when no rule does.
+ * At most PACK_CONDITIONS deep. */
+static size_t write_rules(
+	struct writer *w, const struct pack_rule **rules, size_t count, unsigned depth, size_t otherwise)
+{
+	const struct pack_condition *next = NULL; /* what is compared at otherwise, where it is not loaded yet */
+	if (count == 0)
+		return otherwise;
+	if (rules[0]->count == depth) /* the shortest comes first */
+		return put_return(w, rules[0]->verdict, NEAR);
+	for (size_t end = count; end > 0;) {
+		const struct pack_condition *c = &rules[end - 1]->conditions[depth];
+		size_t begin = end - 1;
+		while (begin > 0 && condition_order(&rules[begin - 1]->conditions[depth], c) == 0)
+			begin--;
+		/* Who comes from a comparison of the same bits has them; who comes from further conditions has others. */
+		bool same = next && next->kind == PACK_MASK && c->kind == PACK_MASK && next->arg == c->arg &&
+			    next->mask == c->mask;
+		size_t loaded = otherwise;
+		if (next && (!same || rules[begin]->count > depth + 1))
+			otherwise = put_load(w, next);
+		size_t yes = write_rules(w, rules + begin, end - begin, depth + 1, otherwise);
+		otherwise = put_test(w, c, yes, same ? loaded : otherwise);
+		next = c;
+		end = begin;
+	}
+	return put_load(w, next);
+}
+
+static size_t write_number(struct writer *w, uint32_t number)
+{
+	const struct pack_rule *rules[RULES];
+	size_t begin = put_return(w, w->p->other, NEAR);
+	for (unsigned order = PACK_ORDERS; order-- > 0;) { /* from the end */
+		size_t count = 0;
+		for (size_t i = 0; i < w->p->rule_count; i++) {
+			const struct pack_rule *rule = &w->p->rules[i];
+			if (rule->number != number || rule->order != order)
+				continue;
+			if (count == RULES) {
+				w->broken = true;
+				return begin;
+			}
+			rules[count++] = rule;
 		}
-		at += 1 + (size_t)(yes ? f->jt : f->jf);
+		qsort(rules, count, sizeof(struct pack_rule *), rule_order);
+		begin = write_rules(w, rules, count, 0, begin);
 	}
-	return NOWHERE;
+	return begin;
 }
 
-static int read_parts(struct writer *w)
-{
-	const struct pack *p = w->p;
-	for (uint32_t nr = 0; nr < PACK_NUMBERS; nr++) {
-		w->entry[nr] = NOWHERE;
-		if (p->verdicts[nr] != PACK_ASK)
-			continue;
-		w->entry[nr] = part_of(p, nr);
-		if (w->entry[nr] >= p->len)
-			return -EINVAL;
-		w->needed[w->entry[nr]] = true;
-	}
-	/* Jumps go forward: one pass finds all that is reached. */
-	for (size_t i = 0; i < p->len; i++) {
-		const struct sock_filter *f = p->program + i;
-		size_t a = i + 1, b = i + 1;
-		if (!w->needed[i] || BPF_CLASS(f->code) == BPF_RET)
-			continue;
-		if (BPF_CLASS(f->code) == BPF_JMP) {
-			a = f->code == (BPF_JMP | BPF_JA) ? i + 1 + f->k : i + 1 + f->jt;
-			b = f->code == (BPF_JMP | BPF_JA) ? a : i + 1 + f->jf;
-		}
-		a = resolve(p, a);
-		b = resolve(p, b);
-		if (a >= p->len || b >= p->len)
-			return -EINVAL;
-		w->needed[a] = w->needed[b] = true;
-	}
-	return 0;
-}
-
-/* ---- writing the new one ---- */
-
-static void write_parts(struct writer *w)
-{
-	const struct pack *p = w->p;
-	/* All returns before anything else: what is at the end is shared by all jumps. */
-	for (size_t i = 0; i < p->len; i++)
-		if (w->needed[i] && BPF_CLASS(p->program[i].code) == BPF_RET)
-			w->moved[i] = put_return(w, p->program[i].k);
-	for (size_t i = p->len; i-- > 0;) {
-		const struct sock_filter *f = p->program + i;
-		if (!w->needed[i] || BPF_CLASS(f->code) == BPF_RET)
-			continue;
-		if (BPF_CLASS(f->code) == BPF_JMP && f->code != (BPF_JMP | BPF_JA)) {
-			w->moved[i] = put_jump(w, f->code, f->k, w->moved[resolve(p, i + 1 + f->jt)],
-				w->moved[resolve(p, i + 1 + f->jf)]);
-		} else if (f->code == (BPF_JMP | BPF_JA)) {
-			follow(w, w->moved[resolve(p, i + 1 + f->k)]);
-			w->moved[i] = w->first;
-		} else {
-			follow(w, w->moved[resolve(p, i + 1)]);
-			w->moved[i] = put(w, f->code, f->k, 0, 0);
-		}
-	}
-}
+/* ---- numbers ---- */
 
 struct range {
 	uint32_t from;
-	size_t target; /* new */
+	size_t target;
 };
 
 /* The numbers from ranges[0].from on, as a tree. Returns where it begins. */
@@ -221,7 +201,7 @@ static void write_front(struct writer *w)
 	struct range ranges[PACK_NUMBERS];
 	size_t count = 0;
 	for (uint32_t nr = 0; nr < PACK_NUMBERS; nr++) {
-		size_t target = w->entry[nr] == NOWHERE ? w->fixed[nr] : w->moved[w->entry[nr]];
+		size_t target = w->entry[nr] == NOWHERE ? w->fixed[nr] : w->entry[nr];
 		if (count == 0 || ranges[count - 1].target != target)
 			ranges[count++] = (struct range){nr, target};
 	}
@@ -240,38 +220,31 @@ static void write_front(struct writer *w)
 
 int pack_program(const struct pack *p, struct sock_filter **out, size_t *len)
 {
-	if (p->len > BPF_MAXINSNS)
-		return -E2BIG;
 	struct writer *w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	struct sock_filter *code = NULL;
 	w->p = p;
 	w->first = ROOM;
-	int r = read_parts(w);
-	if (r < 0)
-		goto out;
-	w->own = put_return(w, p->own_verdict);
-	w->kill = put_return(w, SECCOMP_RET_KILL_PROCESS);
-	w->enosys = put_return(w, SECCOMP_RET_ERRNO | ENOSYS);
+	for (uint32_t nr = PACK_NUMBERS; nr-- > 0;)
+		w->entry[nr] = p->verdicts[nr] == PACK_ASK ? write_number(w, nr) : NOWHERE;
+	/* Close to the tree. */
 	for (uint32_t nr = 0; nr < PACK_NUMBERS; nr++)
 		if (p->verdicts[nr] != PACK_ASK)
-			w->fixed[nr] = put_return(w, p->verdicts[nr]);
-	write_parts(w);
+			w->fixed[nr] = put_return(w, p->verdicts[nr], NEAR);
+	w->own = put_return(w, p->own_verdict, NEAR);
+	w->kill = put_return(w, SECCOMP_RET_KILL_PROCESS, NEAR);
+	w->enosys = put_return(w, SECCOMP_RET_ERRNO | ENOSYS, NEAR);
 	write_front(w);
 	size_t count = ROOM - w->first;
-	r = -E2BIG;
-	if (w->broken || count > BPF_MAXINSNS)
-		goto out;
-	r = -ENOMEM;
-	code = malloc(count * sizeof(*code));
-	if (!code)
-		goto out;
-	memcpy(code, w->code + w->first, count * sizeof(*code));
-	*out = code;
-	*len = count;
-	r = 0;
-out:
+	int r = w->broken || count > BPF_MAXINSNS ? -E2BIG : 0;
+	struct sock_filter *code = r == 0 ? malloc(count * sizeof(*code)) : NULL;
+	if (r == 0 && !code)
+		r = -ENOMEM;
+	if (r == 0) {
+		memcpy(code, w->code + w->first, count * sizeof(*code));
+		*out = code;
+		*len = count;
+	}
 	free(w);
 	return r;
 }

@@ -261,13 +261,14 @@ static int parse_tolerate(struct reader *r)
 
 static int parse_on_violation(struct reader *r)
 {
-	static const char *const words[] = {"errno", "kill", NULL};
+	static const char *const words[] = {"errno", "kill", "abort", NULL};
 	char *word, hint[64];
-	int n = operand(r, "errno or kill", &word);
+	int n = operand(r, "errno, kill or abort", &word);
 	if (n < 0)
 		return n;
 	r->p->kill = strcmp(word, "kill") == 0;
-	if (!r->p->kill && strcmp(word, "errno") != 0)
+	r->p->abort = strcmp(word, "abort") == 0;
+	if (!r->p->kill && !r->p->abort && strcmp(word, "errno") != 0)
 		return FAIL(r, "unknown answer '%.64s' to a violation%s", word, policy_hint(word, words, hint));
 	return end(r);
 }
@@ -284,6 +285,8 @@ static int parse_state(struct reader *r)
 		r->p->locked = true;
 	else if (strcmp(word, "any-address") == 0)
 		r->p->any_address = true;
+	else if (strcmp(word, "pledged") == 0)
+		r->p->pledged = true;
 	else
 		return FAIL(r, "unknown state '%.64s'", word);
 	return end(r);

@@ -42,6 +42,8 @@ struct policy {
 	bool locked;
 	bool any_address; /* the same for addresses */
 	bool kill; /* on violation */
+	bool abort; /* the same by SIGABRT, as pledge(2) has it; with the promise `error` the call fails with ENOSYS instead */
+	bool pledged; /* promises were pledged by the process itself: until then its first pledge may ask for anything */
 	unsigned tolerate; /* AIRLOCK_LAYER_ bits */
 	/* Sorted by path. One for each path, save that narrowing may leave two, the name rule first: what the path itself
 	 * grants, and what lies below it. */
@@ -97,14 +99,14 @@ const char *policy_limit_name(enum policy_limit limit);
 int policy_parse(struct policy *p, const char *text, unsigned (*layer_find)(const char *), char *error, size_t len);
 /* The whole policy as text that policy_parse() reads back to the same policy; *out is the caller's to free. Paths with
  * blanks or control characters are written in double quotes with C escapes (policy_parse reads those anywhere).
- * State that has no word for users is written as "state everything", "state locked", "state any-address",
+ * State that has no word for users is written as "state everything", "state locked", "state any-address", "state pledged",
  * "unveil PATH PERMS name", and a loader rule's permission is the letter l. */
 int policy_format(const struct policy *p, const char *(*layer_name)(unsigned), char **out);
 
 /* The one function that narrows: *p becomes *p intersected with asked. What parts leaves out is unchanged; an
  * empty list means nothing. The result grants at each path and address what both grant, and no more (a name and a network
  * have nothing in common). The result has a rule at each path where either has one; "direct" and "loader" stay when both
- * say so. tolerate and env are not touched; kill is set when either says so. NARROW_LOCK sets locked; that a locked
+ * say so. tolerate and env are not touched; kill, abort and pledged are set when either says so. NARROW_LOCK sets locked; that a locked
  * policy is not narrowed any more is the caller's rule. On failure *p is unchanged: -ENOMEM, -E2BIG, -EINVAL for
  * paths that are not canonical. Never widens, idempotent, same in any order. */
 #define NARROW_PROMISES 1

@@ -116,9 +116,12 @@
 #define ALLOW(p, c) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_ALLOW, {NO_CONDITIONS}},
 #define ALLOW_IF(p, c, ...) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_ALLOW, {__VA_ARGS__}},
 #define ALLOW_BOTH(p, q, c, ...) {NEED(PROMISE_##p) | NEED(PROMISE_##q), #c, __SNR_##c, ROW_ALLOW, {__VA_ARGS__}},
+#define ALLOW_THREE(p, q, r, c, ...)                                                                                   \
+	{NEED(PROMISE_##p) | NEED(PROMISE_##q) | NEED(PROMISE_##r), #c, __SNR_##c, ROW_ALLOW, {__VA_ARGS__}},
 #define BROKER(p, c) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_BROKER, {NO_CONDITIONS}},
 #define BROKER_IF(p, c, ...) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_BROKER, {__VA_ARGS__}},
 #define LIBC(c) {NEED(PROMISE_stdio), #c, __SNR_##c, ROW_LIBC, {NO_CONDITIONS}},
+#define LIBC_IF(c, ...) {NEED(PROMISE_stdio), #c, __SNR_##c, ROW_LIBC, {__VA_ARGS__}},
 #define OWN(p, c) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_OWN, {NO_CONDITIONS}},
 #define OWN_IF(p, c, ...) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_OWN, {__VA_ARGS__}},
 #define TASK(p, c) {NEED(PROMISE_##p), #c, __SNR_##c, ROW_TASK, {NO_CONDITIONS}},
@@ -243,6 +246,21 @@ int syscall_number(const char *name)
 		if (rows[i].number >= 0 && strcmp(rows[i].name, name) == 0)
 			return rows[i].number;
 	return -1;
+}
+
+unsigned promise_missing(int number, const uint64_t args[6], uint64_t held)
+{
+	unsigned missing = PROMISE_COUNT;
+	for (size_t i = 0; number >= 0 && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct promise_row *row = &rows[i];
+		if (row->number != number || !row->need || row->kind == ROW_LIBC || !promise_row_matches(row, args))
+			continue;
+		if (!(row->need & ~held))
+			return PROMISE_COUNT;
+		if (missing == PROMISE_COUNT)
+			missing = (unsigned)__builtin_ctzll(row->need & ~held);
+	}
+	return missing;
 }
 
 unsigned promise_for_syscall(int number, const uint64_t args[6])

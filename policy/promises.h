@@ -16,6 +16,9 @@ enum promise {
 };
 #define PROMISE_BIT(name) (UINT64_C(1) << PROMISE_##name)
 
+/* What a process has that has pledged nothing. `error` is no right. */
+#define PROMISES_ALL (((UINT64_C(1) << PROMISE_COUNT) - 1) & ~PROMISE_BIT(error))
+
 const char *promise_name(unsigned index); /* NULL past the last */
 const char *promise_help(unsigned index); /* one line for the manual */
 
@@ -31,6 +34,9 @@ int syscall_number(const char *name);
 /* The promises of which one would have allowed the call with these arguments (as the kernel passes them): the first
  * by table order, or PROMISE_COUNT when none ever does. */
 unsigned promise_for_syscall(int number, const uint64_t args[6]);
+/* The first promise that is missing of those that the call needs, or PROMISE_COUNT when held has them all, or when none
+ * ever does. */
+unsigned promise_missing(int number, const uint64_t args[6], uint64_t held);
 
 /* The table itself, for those that derive something from all of it; promises.inc says what the kinds mean. */
 enum row_kind { ROW_ALLOW, ROW_BROKER, ROW_LIBC, ROW_OWN, ROW_TASK, ROW_NAMED, ROW_KILL, ROW_REFUSE, ROW_ABSENT };

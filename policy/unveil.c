@@ -299,7 +299,8 @@ int policy_judge(const struct policy *p, const char *path, unsigned need, const 
 		*rule = found;
 	if (!found)
 		return p->everything ? 0 : -ENOENT;
+	/* unveil(2) on OpenBSD hides directories; a name that has nothing is refused. */
 	if (!(found->perms & PERMS_VISIBLE))
-		return -ENOENT;
+		return found->name && p->abort ? -EACCES : -ENOENT;
 	return need & ~(unsigned)found->perms ? -EACCES : 0;
 }

@@ -44,6 +44,9 @@ enum airlock_layer {
 	AIRLOCK_LAYER_SECCOMP = 1 << 12,
 	AIRLOCK_LAYER_LIMITS = 1 << 13, /* resource limits */
 	AIRLOCK_LAYER_SESSION = 1 << 14, /* a new session: no terminal to push input into */
+	/* Requests go by seccomp notifications. Never required: under somebody else's listener they go by signals (SIGSYS)
+	 * and a socket instead, and programs cannot be executed. */
+	AIRLOCK_LAYER_LISTENER = 1 << 15,
 };
 #define AIRLOCK_LAYERS_NAMESPACES 0x7f /* the seven namespaces; "namespaces" in the policy language */
 #define AIRLOCK_LAYERS_ALL 0x7fff
@@ -60,6 +63,7 @@ enum airlock_limit {
 enum airlock_violation {
 	AIRLOCK_VIOLATION_ERRNO, /* the call fails and is reported (the default) */
 	AIRLOCK_VIOLATION_KILL, /* the target is killed */
+	AIRLOCK_VIOLATION_ABORT, /* the process gets SIGABRT, which it cannot catch, and a line says why: as pledge(2) */
 };
 
 /* "stdio rpath", see pledge(2); "" permits nothing but to end. -EINVAL for an unknown word, which is named. */
@@ -182,7 +186,8 @@ struct airlock_message {
 	}
 
 /* Starts a target from the program's own image. With entry NULL it serves airlock_call(); else it runs that
- * AIRLOCK_ENTRY with argv (NULL for none). *out is the caller's, to airlock_free(). options may be NULL. */
+ * AIRLOCK_ENTRY with argv (NULL for none). *out is the caller's, to airlock_free(). options may be NULL. In a target it is
+ * one of its own: -EPERM when the policy asks for more than the target has itself. */
 int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options);
 
@@ -225,7 +230,9 @@ void airlock_free(struct airlock_target *target);
 #define AIRLOCK_PREWARM_LOCALE 2
 #define AIRLOCK_PREWARM_ICONV 4
 #define AIRLOCK_PREWARM_NAMES 8
-/* Loads now what libc would open later. */
+#define AIRLOCK_PREWARM_LIBGCC 16 /* backtrace(), pthread_cancel(), pthread_exit(), which load a library */
+#define AIRLOCK_PREWARM_FONTS 32 /* FcInit(), when the program is linked with fontconfig */
+/* Loads now what libc would open later: iconv's modules and libgcc would need prot_exec then. */
 int airlock_prewarm(unsigned what);
 
 /* The layers that this kernel and container can give, found by trying. */

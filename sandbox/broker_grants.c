@@ -155,14 +155,18 @@ int filter_for(unsigned which)
 	enum start_kind kind = which & 1 ? START_EXEC : START_WORKER;
 	if (me.filter[which])
 		return 0;
-	const struct policy *p = &me.b.policy;
+	const struct policy *p = broker_policy(&me.b);
 	struct filter_spec spec = {.promises = p->promises,
 		.base = true,
 		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID),
-		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !nests_narrower(p),
+		/* A nested target's directories are of wider mounts than its own rules. */
+		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !me.nested && !nests_narrower(p),
 		.empty_string = me.hello.empty_string,
 		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE,
 		.loading = kind == START_EXEC || policy_executes(p),
+		.narrowable = me.b.narrowable,
+		.trap = me.b.trap,
+		.aborts = p->abort,
 		.direct = which >= FILTER_OF(START_WORKER, true)};
 	return filter_compile(&spec, &me.filter[which], &me.filter_len[which]);
 }

@@ -15,13 +15,20 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Standard error is what lines.c has made of the program's own. */
 static void on_report_in_place(void *arg, const struct report *r)
 {
 	(void)arg;
-	char line[REPORT_TEXT + 160];
-	int n = snprintf(line, sizeof(line), "%s[%d]: airlock: refused %s\n", me.hello.name, r->pid, r->text);
-	if (me.b.log < 0 && n > 0)
-		(void)!write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+	if (r->line) {
+		line_about(r, r->line, LINE_MS);
+		return;
+	}
+	char line[REPORT_TEXT + 400], name[200] = "";
+	decode_escape(name, sizeof(name), me.hello.name);
+	snprintf(line, sizeof(line), "%s[%d]: airlock: refused %s\n", name, r->pid, r->text);
+	/* The lane does not wait. */
+	if (me.b.log < 0)
+		line_about(r, line, 0);
 	if (r->kill)
 		kill(r->pid, SIGKILL);
 }
@@ -55,16 +62,20 @@ void in_place(void)
 		_exit(0);
 	int listener = (int)syscall(SYS_pidfd_getfd, me.host, s->listener, 0);
 	int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* One that may not be searched is left by its name alone. */
+	if (cwd < 0)
+		cwd = openat(me.b.proc, "self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	me.in_place = (struct family){
 		.broker = &me.b, .listener = listener, .pidfd = -1, .on_report = on_report_in_place};
-	int r = listener < 0 ? -errno : family_start(&me.in_place, pid_of(me.host), cwd, (mode_t)s->umask);
+	int r = listener < 0 ? -errno : family_start(&me.in_place, s->pid, cwd, (mode_t)s->umask);
 	s->outcome.error = r;
 	atomic_store(&s->state, r < 0 ? SETUP_FAILED : SETUP_SERVED);
 	syscall(SYS_futex, &s->state, FUTEX_WAKE, 1, NULL, NULL, 0);
 	munmap(memory, (size_t)st.st_size);
 	if (r < 0)
 		_exit(1);
+	lines_let_go();
 	epoll_ctl(me.epoll, EPOLL_CTL_DEL, me.host, NULL); /* the family may outlive its first process */
-	me.listener_watch = (struct watch){WATCH_LISTENER, NULL};
+	me.listener_watch = (struct watch){.kind = WATCH_LISTENER};
 	watch(listener, 0, &me.listener_watch); /* EPOLLHUP alone */
 }

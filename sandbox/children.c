@@ -4,6 +4,7 @@
 #include "sandbox/role_broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,12 @@ static void tell(struct child *c, enum message_type type, const void *data, size
 static void on_report(void *arg, const struct report *r)
 {
 	struct child *c = arg;
-	struct refusal refusal = {.error = r->error, .kill = r->kill};
+	/* What aborts another than the first of its processes does not end the target. */
+	struct refusal refusal = {.error = r->error, .kill = r->kill || (r->abort && r->pid == c->first)};
+	if (r->line && c->err >= 0)
+		line_write(c->err, r->line, LINE_MS);
+	if (!r->text[0])
+		return;
 	snprintf(refusal.text, sizeof(refusal.text), "%s", r->text);
 	tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
 	if (r->kill) {
@@ -77,13 +83,15 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 		return r;
 	}
 	struct setup *s = memory;
-	s->tolerate = me.b.policy.tolerate;
+	s->tolerate = broker_policy(&me.b)->tolerate;
 	s->given = (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID)) | AIRLOCK_LAYER_SESSION;
-	memcpy(s->limits, me.b.policy.limits, sizeof(s->limits));
+	memcpy(s->limits, broker_policy(&me.b)->limits, sizeof(s->limits));
 	s->shared = start->shared;
 	s->nofile = me.hello.nofile;
 	snprintf(s->cwd, sizeof(s->cwd), "%s", cwd ? cwd : "");
 	s->argc = start->argc;
+	s->envc = start->envc;
+	s->late_environment = start->nested;
 	s->words_len = start->words_len;
 	s->filter_len = (uint32_t)me.filter_len[kind];
 	snprintf(s->title, sizeof(s->title), "%s: airlock target %s", me.hello.name, start->name);
@@ -98,6 +106,24 @@ static size_t setup_len(const struct setup *s)
 	return sizeof(*s) + s->filter_len * sizeof(struct sock_filter) + s->words_len;
 }
 
+/* What a guest is told when it runs: as struct setup has it, without what it has behind it. */
+static int guest_make(const struct start *start, const char *words)
+{
+	size_t len = sizeof(struct setup) + start->words_len;
+	struct setup *s = calloc(1, len);
+	if (!s)
+		return -ENOMEM;
+	s->state = SETUP_SERVED;
+	s->shared = start->shared;
+	s->argc = start->argc;
+	s->words_len = start->words_len;
+	snprintf(s->title, sizeof(s->title), "%s: airlock target %s", me.hello.name, start->name);
+	memcpy(s->filter, words, start->words_len);
+	int fd = ipc_memfd("airlock-setup", s, len, false);
+	free(s);
+	return fd;
+}
+
 void child_start(struct ipc_message *m)
 {
 	enum { STATUS, IN, OUT, ERR, CHANNEL, CALL, CWD, WORDS, PASSED };
@@ -108,14 +134,29 @@ void child_start(struct ipc_message *m)
 		return;
 	}
 	memcpy(&start, m->data, sizeof(start));
-	*c = (struct child){
-		.status = m->fds[STATUS], .init_socket = -1, .init_pidfd = -1, .cwd = m->fds[CWD], .deadline = -1};
+	start.guest = me.guest;
+	*c = (struct child){.status = m->fds[STATUS],
+		.init_socket = -1,
+		.init_pidfd = -1,
+		.err = -1,
+		.cwd = m->fds[CWD],
+		.deadline = -1};
+	if (me.b.policy.abort)
+		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
 	m->fds[STATUS] = m->fds[CWD] = -1;
 	c->umask = start.umask;
 	int pair[2] = {-1, -1}, r;
 	void *words = NULL, *call = NULL;
 	struct setup *setup = NULL;
-	r = start.kind > START_EXEC || start.pass_count != m->fd_count - PASSED ? -EPROTO : 0;
+	r = start.kind > START_EXEC || start.pass_count != m->fd_count - PASSED || start.pass_count > PASS_MAX ? -EPROTO
+													       : 0;
+	/* A guest's image is executed as any other program is. */
+	if (r == 0 && me.nested && (start.kind == START_EXEC) != (me.program >= 0 && !me.guest))
+		r = -EPROTO;
+	if (me.guest)
+		start.kind = START_EXEC;
+	if (r == 0 && !nested_may_start())
+		r = -EAGAIN;
 	if (r == 0)
 		r = ipc_map(m->fds[WORDS], start.words_len ? start.words_len : 1, false, &words);
 	if (r == 0 && (r = ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call)) == 0)
@@ -124,6 +165,9 @@ void child_start(struct ipc_message *m)
 	c->family.direct = direct_at(c->cwd, cwd);
 	int setup_fd = r < 0 ? r : setup_make(&setup, &start, words, c->family.direct ? cwd : NULL);
 	r = setup_fd < 0 ? setup_fd : ipc_pair(pair);
+	int guest_fd = r == 0 && me.guest ? guest_make(&start, words) : -1;
+	if (me.guest && r == 0 && guest_fd < 0)
+		r = guest_fd;
 	if (r == 0) {
 		struct starting s = {.start = &start,
 			.words = words,
@@ -139,10 +183,12 @@ void child_start(struct ipc_message *m)
 			.pid_namespace = me.b.layers & AIRLOCK_LAYER_PID,
 			.ruleset = me.ruleset,
 			.init = pair[1],
+			.inside = me.nested ? me.pidns : -1,
+			.guest = guest_fd,
 			.name = me.hello.name};
 		memcpy(s.pass, m->fds + PASSED, start.pass_count * sizeof(int));
-		pid_t pid;
-		r = starter_fork(&s, &pid, &c->init_pidfd);
+		r = starter_fork(&s, &c->init_pidfd);
+		c->init_pid = r < 0 ? 0 : pid_of(c->init_pidfd);
 	}
 	if (words)
 		munmap(words, start.words_len ? start.words_len : 1);
@@ -150,12 +196,14 @@ void child_start(struct ipc_message *m)
 		munmap(setup, setup_len(setup));
 	if (setup_fd >= 0)
 		close(setup_fd);
+	if (guest_fd >= 0)
+		close(guest_fd);
 	if (pair[1] >= 0)
 		close(pair[1]);
 	c->next = me.children;
 	me.children = c;
 	atomic_store(&c->family.starting, start.kind == START_EXEC);
-	c->status_watch = (struct watch){WATCH_STATUS, c};
+	c->status_watch = (struct watch){.kind = WATCH_STATUS, .child = c};
 	watch(c->status, EPOLLIN, &c->status_watch);
 	if (r < 0) {
 		char text[200];
@@ -166,12 +214,13 @@ void child_start(struct ipc_message *m)
 		return; /* the host closes status, which ends it */
 	}
 	c->init_socket = pair[0];
-	c->init_watch = (struct watch){WATCH_INIT, c};
-	c->end_watch = (struct watch){WATCH_INIT_END, c};
+	c->init_watch = (struct watch){.kind = WATCH_INIT, .child = c};
+	c->end_watch = (struct watch){.kind = WATCH_INIT_END, .child = c};
 	watch(c->init_socket, EPOLLIN, &c->init_watch);
 	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
-	if (me.b.policy.limits[LIMIT_WALL] != LIMIT_NONE)
-		c->deadline = now_ms() + (int64_t)me.b.policy.limits[LIMIT_WALL];
+	const uint64_t wall = broker_policy(&me.b)->limits[LIMIT_WALL];
+	if (wall != LIMIT_NONE)
+		c->deadline = now_ms() + (int64_t)wall;
 }
 
 /* ---- what init says ---- */
@@ -187,9 +236,11 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->pidfd = m->fds[1];
 	f->on_report = on_report;
 	f->arg = c;
+	if (nested_prepare() == 0)
+		f->nest = &nested_ops;
 	int cwd = c->cwd;
 	m->fds[0] = m->fds[1] = c->cwd = -1;
-	pid_t first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
+	pid_t first = c->first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
 	int r = first > 0 ? family_start(f, first, cwd, c->umask) : -ESRCH;
 	if (r < 0) {
 		started(c, r, "the broker cannot serve the target");
@@ -219,11 +270,14 @@ void init_says(struct child *c)
 		else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
 			memcpy(&c->end, m.data, sizeof(c->end));
 			c->seen = true;
+			nested_end_of(c);
 		}
 		ipc_message_close(&m);
 	}
-	if (r == 0)
+	if (r == 0) {
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->init_socket, NULL);
+		nested_end_of(c);
+	}
 }
 
 /* ---- the end of a target: everything of it is gone when the host hears of it ---- */
@@ -239,10 +293,10 @@ static void child_free(struct child *c)
 		family_stop(&c->family);
 	if (c->call)
 		munmap(c->call, sizeof(*c->call));
-	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->cwd};
+	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->err, c->cwd};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
-			close(fds[i]);
+			unwatch(fds[i]);
 	free(c);
 }
 
@@ -253,9 +307,16 @@ void child_ended(struct child *c)
 	/* init is the last of its pid namespace: when it can be waited for, the kernel has ended all others. */
 	while (waitid(P_PIDFD, (id_t)c->init_pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	close(c->init_pidfd);
+	unwatch(c->init_pidfd);
 	c->init_pidfd = -1;
 	started(c, -ECHILD, "the target ended before it was confined");
+	c->gone = true;
+	if (!nested_end_of(c))
+		child_finish(c);
+}
+
+void child_finish(struct child *c)
+{
 	if (c->call)
 		ipc_call_dead(c->call);
 	struct ended ended = {.end = c->end,
@@ -277,6 +338,6 @@ void status_says(struct child *c)
 	child_kill(c, ENDED_BY_HOST);
 	if (r != 1)
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
-	if (c->init_pidfd < 0)
+	if (c->init_pidfd < 0 && !c->gone)
 		child_free(c); /* never started */
 }

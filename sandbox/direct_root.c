@@ -155,7 +155,9 @@ static void trees_nest(struct direct *d)
 /* What libc reads late, and what the machine says of itself in /proc: files that the broker would have served. */
 static int file_add(struct direct *d, const char *path, int fd, bool directory, enum clone_kind kind)
 {
-	if (tree_of(d, path))
+	/* A loader's tree holds it, but in such a one no directory can be opened, as a part of a locale is. */
+	const struct direct_entry *tree = tree_of(d, path);
+	if (tree && (!directory || (tree->perms & PERM_R)))
 		return 0;
 	int mount = clone_of(fd, directory, kind);
 	return mount < 0 ? mount : entry_add(d, path, NULL, mount, directory, PERM_R);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Owns confining the calling process: airlock_enter(), airlock_pledge(), airlock_unveil(). A broker is started beside it;
- * no namespaces, since a running process cannot be moved into one without changing what it is. Runs in the application. */
+/* Owns confining the calling process: airlock_enter(), and the first of airlock_pledge() and airlock_unveil(). A broker is
+ * started beside it; no namespaces, since a running process cannot be moved into one without changing what it is. Runs in
+ * the application. */
 #include "sandbox/sandbox.h"
 
 #include "broker/broker.h"
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
@@ -19,9 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -31,14 +36,9 @@
 #define SYS_mseal 462 /* Linux 6.10 */
 #endif
 
-/* What this process has given up, as it knows it; the truth is in its broker. */
-static struct {
-	bool entered, locked;
-	uint64_t promises, exec_promises;
-	bool exec_given;
-	struct policy pending; /* unveils before the lock */
-	bool pending_used;
-} self;
+#ifndef PROC_SUPER_MAGIC
+#define PROC_SUPER_MAGIC 0x9fa0
+#endif
 
 /* ---- the address of libc's "" ---- */
 /*
@@ -111,27 +111,41 @@ static uint64_t empty_string_seal(void)
 
 /* ---- entering ---- */
 
-static bool single_threaded(void)
-{
-	struct stat st;
-	/* One entry a thread, beside "." and "..". */
-	return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
-}
-
 /* With the promise proc its signals go where they always went. */
 static unsigned signal_scopes(const struct policy *p)
 {
 	return p->promises & PROMISE_BIT(proc) ? LANDLOCK_SCOPE_ABSTRACT : LANDLOCK_SCOPE_BOTH;
 }
 
+/* In a chroot there may be none: root has one of his own then. Without, what needs a path of a descriptor (relative paths,
+ * but from the root; attributes) is refused. */
+static int procfs_open(void)
+{
+	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
+	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+	int mount = -1;
+	if (context >= 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (context >= 0)
+		close(context);
+	fd = mount < 0 ? -1 : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mount >= 0)
+		close(mount);
+	return fd;
+}
+
 /* Enters the Landlock domain that the broker will run in, before it is born: a process under Landlock can look only into
  * those nested in its own domain, and what confines us later nests. *ruleset is that of what may be executed, or -1. */
-static int broker_domain(const struct policy *p, int *ruleset)
+static int broker_domain(const struct policy *p, int proc, int *ruleset)
 {
-	struct broker b = {.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
-		.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-		.log = -1,
-		.in_place = true};
+	struct broker b = {
+		.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .proc = proc, .log = -1, .in_place = true};
 	struct landlock_extra extra = {.count = 0};
 	int r = policy_copy(&b.policy, p);
 	bool executes = policy_executes(p);
@@ -147,6 +161,11 @@ static int broker_domain(const struct policy *p, int *ruleset)
 	if (r >= 0) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		extra_image(&extra, image_fd());
+		int tty = lines_taken(STDERR_FILENO) ? -1 : open("/dev/tty", O_PATH | O_CLOEXEC);
+		if (tty >= 0)
+			extra_descriptor(&extra, tty, PERM_W);
+		if (tty >= 0)
+			close(tty);
 		r = broker_landlock(&b, extra.rules, extra.count);
 		extra_close(&extra);
 		broker_anchors_close(&b);
@@ -154,9 +173,17 @@ static int broker_domain(const struct policy *p, int *ruleset)
 	policy_clear(&b.policy);
 	if (b.root >= 0)
 		close(b.root);
-	if (b.proc >= 0)
-		close(b.proc);
 	return r;
+}
+
+/* The controlling terminal, which the broker cannot find later: it has a session of its own. 0: none. */
+static int terminal_open(void)
+{
+	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int high = fd < 0 ? 0 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0)
+		close(fd);
+	return high < 0 ? 0 : high;
 }
 
 #define FILTER_ROOM 8192 /* instructions */
@@ -176,11 +203,32 @@ static struct setup *setup_memory(int *fd, size_t *len)
 	return memory;
 }
 
+/* What root's capabilities are for that a promise names; the rest is given up. */
+static uint64_t capabilities_of(uint64_t promises)
+{
+	static const struct {
+		uint64_t promise, capabilities;
+	} map[] = {
+		{PROMISE_BIT(id),
+			UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SYS_RESOURCE},
+		{PROMISE_BIT(proc), UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_NICE},
+		{PROMISE_BIT(settime), UINT64_C(1) << CAP_SYS_TIME},
+		{PROMISE_BIT(wroute), UINT64_C(1) << CAP_NET_ADMIN},
+	};
+	uint64_t keep = 0;
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (promises & map[i].promise)
+			keep |= map[i].capabilities;
+	return keep;
+}
+
 /* From here on nothing can be taken back: a failure leaves the process confined, with nobody to ask. */
 static int confine_self(struct setup *s, const struct policy *p, unsigned tolerate, int ruleset)
 {
 	struct confinement c = {.tolerate = tolerate,
 		.in_place = true,
+		.core = p->abort,
+		.capabilities = capabilities_of(p->promises),
 		.scopes = signal_scopes(p),
 		.net = -1,
 		.ipc = -1,
@@ -211,11 +259,39 @@ static int confine_self(struct setup *s, const struct policy *p, unsigned tolera
 	return (int)c.layers;
 }
 
-static int enter(const struct airlock_policy *policy, unsigned tolerate)
+#define FILE_SIZE_NEEDED (1 << 20) /* memory that is passed counts as files */
+
+static const int lifted[] = {RLIMIT_NOFILE, RLIMIT_FSIZE};
+#define LIFTED (sizeof(lifted) / sizeof(lifted[0]))
+
+static void limits_restore(const struct rlimit old[LIFTED])
+{
+	for (size_t i = 0; i < LIFTED; i++)
+		setrlimit((__rlimit_resource_t)lifted[i], &old[i]);
+}
+
+/* A daemon may have allowed itself little before it gives up the rest. */
+static int limits_lift(struct rlimit old[LIFTED])
+{
+	for (size_t i = 0; i < LIFTED; i++) {
+		if (getrlimit((__rlimit_resource_t)lifted[i], &old[i]) < 0)
+			old[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+		const struct rlimit most = {old[i].rlim_max, old[i].rlim_max};
+		setrlimit((__rlimit_resource_t)lifted[i], &most);
+	}
+	/* Else a signal would say so. */
+	if (old[1].rlim_max >= FILE_SIZE_NEEDED)
+		return 0;
+	limits_restore(old);
+	return fail(-EFBIG, "RLIMIT_FSIZE leaves no room for the memory that a broker is told by");
+}
+
+int in_place_enter(const struct airlock_policy *policy, unsigned tolerate, bool narrowable)
 {
 	size_t len = 0;
+	struct rlimit limits[LIFTED];
 	struct broker_handle *h = NULL;
-	if (self.entered)
+	if (syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, AIRLOCK_QUERY_FLAGS) >= 0)
 		return fail(-EPERM, "this process is confined already; airlock_pledge() narrows");
 	bool domain = single_threaded() && landlock_abi() > 0;
 	if (!domain && !(tolerate & AIRLOCK_LAYER_LANDLOCK))
@@ -223,183 +299,59 @@ static int enter(const struct airlock_policy *policy, unsigned tolerate)
 			"the layer landlock cannot be applied to a process with threads by this kernel; "
 			"enter before threads start, or tolerate it");
 	int ruleset = -1;
-	struct broker_birth birth = {.policy = policy, .in_place = true, .program = -1};
+	struct broker_birth birth = {.policy = policy, .in_place = true, .narrowable = narrowable, .program = -1};
+	int r = limits_lift(limits);
+	if (r < 0)
+		return r;
 	image_remember(0, NULL);
 	struct setup *s = setup_memory(&birth.setup, &len);
-	if (!s)
+	if (!s) {
+		limits_restore(limits);
 		return birth.setup;
+	}
 	birth.empty_string = empty_string_seal();
+	birth.proc = procfs_open();
+	/* Before the Landlock domain. */
+	if (policy->p.promises & PROMISE_BIT(tty))
+		birth.terminal = terminal_open();
 	s->umask = umask_now();
-	int r = domain ? broker_domain(&policy->p, &ruleset) : 0;
+	s->pid = getpid();
+	r = domain ? broker_domain(&policy->p, birth.proc, &ruleset) : 0;
 	if (r < 0)
 		fail(r, "cannot enter the broker's Landlock domain: %s", strerror(-r));
 	if (r == 0)
 		r = broker_spawn(&h, &birth);
+	/* Who has dropped his uid is not dumpable, and nobody may look into him: his broker must. */
+	if (r == 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	/* Under yama's ptrace_scope 1 only ancestors may look into a process, and our broker is none. */
 	if (r == 0)
 		prctl(PR_SET_PTRACER, h->pid, 0, 0, 0);
+	limits_restore(limits);
 	if (r == 0)
 		r = confine_self(s, &policy->p, tolerate, ruleset);
 	else if (ruleset >= 0)
 		close(ruleset);
-	if (r > 0)
-		fail(0, "%s", h->note);
-	broker_handle_free(h);
-	close(birth.setup);
-	munmap(s, len);
 	if (r > 0) {
-		self.entered = true;
-		self.promises = policy->p.promises;
-		self.exec_promises = policy->p.exec_promises;
-		self.exec_given = policy->p.exec_given;
-		self.locked = !policy->p.everything;
+		fail(0, "%s", h->note);
+		image_forget();
 	}
+	if (birth.proc >= 0)
+		close(birth.proc);
+	if (birth.terminal > 0)
+		close(birth.terminal);
+	close(birth.setup);
+	/* Who has promised nothing may not even give memory back. */
+	if (r > 0 && h && !(policy->p.promises & PROMISE_BIT(stdio))) {
+		close(h->control);
+		return r;
+	}
+	broker_handle_free(h);
+	munmap(s, len);
 	return r;
 }
 
 PUBLIC int airlock_enter(const struct airlock_policy *policy)
 {
-	return enter(policy, policy->p.tolerate);
-}
-
-/* ---- narrowing ---- */
-
-static int narrow_in_broker(const struct policy *asked, unsigned parts)
-{
-	char *text;
-	int r = policy_format(asked, airlock_layer_name, &text);
-	if (r < 0)
-		return fail(r, "out of memory");
-	r = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_NARROW, text, strlen(text), parts) < 0 ? -errno : 0;
-	free(text);
-	if (r == -EOPNOTSUPP)
-		return fail(r, "direct trees cannot be narrowed: the kernel would go on showing them");
-	return r < 0 ? fail(r, "the broker refused to narrow: %s", strerror(-r)) : 0;
-}
-
-/* What the broker cannot narrow, calls that never reach it, a second filter does; all threads at once. */
-static int narrow_filter(uint64_t promises)
-{
-	struct filter_spec spec = {.promises = promises,
-		.base = false,
-		.loading = promises & PROMISE_BIT(exec),
-		.direct = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, 0, 0, 0) == 1};
-	struct sock_filter *code;
-	size_t len;
-	int r = filter_compile(&spec, &code, &len);
-	if (r < 0)
-		return fail(r, "cannot compile the filter");
-	struct sock_fprog program = {(unsigned short)len, code};
-	long n = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-	r = n == 0 ? 0 : n < 0 ? -errno : -ESRCH; /* a positive number names a thread that diverged */
-	free(code);
-	return r < 0 ? fail(r, "cannot load the narrower filter: %s", strerror(-r)) : 0;
-}
-
-static int pledge_first(uint64_t promises, bool exec_given, uint64_t exec_promises)
-{
-	struct airlock_policy policy = {.log = -1};
-	policy_init(&policy.p);
-	policy.p.promises = promises;
-	policy.p.exec_given = exec_given;
-	policy.p.exec_promises = exec_promises;
-	policy.p.everything = !self.pending_used;
-	policy.p.any_address = true;
-	int r = self.pending_used ? policy_copy(&policy.p, &self.pending) : 0;
-	policy.p.promises = promises;
-	if (r == 0)
-		r = enter(&policy, AIRLOCK_LAYERS_ALL & ~(unsigned)AIRLOCK_LAYER_SECCOMP);
-	policy_clear(&policy.p);
-	return r < 0 ? r : 0;
-}
-
-/* Rules asked for before the lock take effect together with it. */
-static int unveils_apply(void)
-{
-	if (!self.pending_used)
-		return 0;
-	int r = narrow_in_broker(&self.pending, NARROW_UNVEILS | NARROW_LOCK);
-	if (r == 0) {
-		policy_clear(&self.pending);
-		self.pending_used = false;
-		self.locked = true;
-	}
-	return r;
-}
-
-static int narrow_promises(const struct policy *asked, unsigned parts)
-{
-	int r = 0;
-	if ((parts & NARROW_PROMISES) && (self.promises & PROMISE_BIT(unveil)) &&
-		!(asked->promises & PROMISE_BIT(unveil)))
-		r = unveils_apply();
-	/* libseccomp needs what is about to go: the filter is built and loaded before the broker narrows. */
-	if (r == 0 && (parts & NARROW_PROMISES))
-		r = narrow_filter(asked->promises);
-	return r == 0 && parts ? narrow_in_broker(asked, parts) : r;
-}
-
-PUBLIC int airlock_pledge(const char *promises, const char *exec_promises)
-{
-	uint64_t set = self.promises, exec_set = self.exec_promises;
-	const char *bad = NULL;
-	int r = promises ? promises_parse(promises, &set, &bad) : 0;
-	if (r == 0 && exec_promises)
-		r = promises_parse(exec_promises, &exec_set, &bad);
-	if (r < 0)
-		return fail(r, bad ? "unknown promise '%.*s'" : "the promises are too long",
-			bad ? (int)strcspn(bad, " ") : 0, bad ? bad : "");
-	if (exec_promises && self.exec_given && (exec_set & ~self.exec_promises))
-		return fail(-EPERM, "the exec promises cannot be widened");
-	if (promises && self.entered && (set & ~self.promises))
-		return fail(-EPERM, "the promises cannot be widened");
-	if (promises && !self.entered) {
-		r = pledge_first(set, exec_promises || self.exec_given, exec_set);
-	} else if (self.entered) {
-		struct policy asked;
-		policy_init(&asked);
-		asked.promises = set;
-		asked.exec_promises = exec_set;
-		asked.exec_given = exec_promises != NULL;
-		r = narrow_promises(
-			&asked, (set != self.promises ? NARROW_PROMISES : 0u) | (exec_promises ? NARROW_EXEC : 0u));
-	}
-	if (r < 0)
-		return r;
-	if (promises)
-		self.promises = set;
-	if (exec_promises) {
-		self.exec_promises = exec_set;
-		self.exec_given = true;
-	}
-	return 0;
-}
-
-PUBLIC int airlock_unveil(const char *path, const char *permissions)
-{
-	if (!path && !permissions) {
-		int r = self.entered && !self.locked ? unveils_apply() : 0;
-		if (r == 0)
-			self.locked = true;
-		return r;
-	}
-	if (!path || !permissions)
-		return fail(-EFAULT, "unveil needs a path and permissions, or neither");
-	if (self.locked)
-		return fail(-EPERM, "unveil is locked");
-	struct airlock_policy *policy;
-	int r = airlock_policy_new(&policy, "");
-	if (r < 0)
-		return r;
-	/* Resolves the path now, by what is visible now. */
-	r = airlock_policy_unveil(policy, path, permissions);
-	if (r == 0 && !self.pending_used) {
-		policy_init(&self.pending);
-		self.pending_used = true;
-	}
-	if (r == 0)
-		r = policy_unveil(&self.pending, policy->p.unveils[0].path, policy->p.unveils[0].perms,
-			policy->p.unveils[0].name);
-	airlock_policy_free(policy);
-	return r;
+	return in_place_enter(policy, policy->p.tolerate, false);
 }

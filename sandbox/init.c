@@ -2,9 +2,9 @@
 /* Owns the entrance: which role this process has, and the functions that a target can run. Runs in every role. */
 #include "sandbox/sandbox.h"
 
-#include <bsd/unistd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -29,12 +29,17 @@ PUBLIC int airlock_init(int argc, char **argv)
 	/* secure_getenv: whoever runs a set-user-id program must not choose its role. */
 	const char *role = secure_getenv(ROLE_VARIABLE);
 	int r = image_remember(argc, argv);
-	bool broker = role && strcmp(role, "broker") == 0, target = role && strcmp(role, "target") == 0;
-	if (broker || target)
-		setproctitle_init(argc, argv, environ);
-	if (broker)
-		role_broker();
-	if (target)
-		role_target();
+	/* In a target the image may be hidden; it is not needed there. */
+	if (r < 0 && nested_inside())
+		r = 0;
+	if (role && strcmp(role, "target") == 0) {
+		title_init(argc, argv, environ);
+		role_target(false);
+	}
+	/* Not believed of a process that is not confined: the door would stay open. */
+	if (role && strcmp(role, "guest") == 0 && nested_inside()) {
+		title_init(argc, argv, environ);
+		role_target(true);
+	}
 	return r;
 }

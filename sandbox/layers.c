@@ -6,6 +6,7 @@
  */
 #include "sandbox/layers.h"
 
+#include "sandbox/carrier.h"
 #include "sandbox/nursery.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@
 #endif
 
 /* Whether other threads share our signals and memory: the check of unshare(CLONE_THREAD), which does nothing else. */
-static bool single_threaded(void)
+bool single_threaded(void)
 {
 	struct stat st;
 
@@ -195,7 +196,7 @@ static int apply_limits(struct confinement *c)
 		{LIMIT_FILE_SIZE, RLIMIT_FSIZE},
 	};
 	/* A core file would be the kernel writing, where no policy is asked, what the target knows. */
-	int r = limit(RLIMIT_CORE, 0, 0);
+	int r = c->core ? 0 : limit(RLIMIT_CORE, 0, 0);
 
 	for (size_t i = 0; r == 0 && i < sizeof(map) / sizeof(map[0]); i++)
 		if (c->limits[map[i].limit] != LIMIT_NONE)
@@ -222,25 +223,28 @@ static int capabilities_read(struct __user_cap_data_struct data[2])
 	return syscall(SYS_capget, &header, data) < 0 ? -errno : 0;
 }
 
-static bool capabilities_any(const struct __user_cap_data_struct data[2])
+static bool capabilities_any(const struct __user_cap_data_struct data[2], uint64_t but)
 {
-	return data[0].permitted | data[0].effective | data[0].inheritable | data[1].permitted | data[1].effective |
-	       data[1].inheritable;
+	uint32_t low = (uint32_t)but, high = (uint32_t)(but >> 32);
+
+	return ((data[0].permitted | data[0].effective) & ~low) | ((data[1].permitted | data[1].effective) & ~high) |
+	       data[0].inheritable | data[1].inheritable;
 }
 
 /* Before the sets are empty: what keeps them so. Both need CAP_SETPCAP; who does not have it had little, and
- * no_new_privs keeps him from more. */
-static int capabilities_lock(void)
+ * no_new_privs keeps him from more. Who keeps the means to become somebody else must lose them when he does. */
+static int capabilities_lock(uint64_t keep)
 {
-	if (prctl(PR_SET_SECUREBITS,
-		    SECURE_ALL_LOCKS | SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE, 0, 0,
-		    0) < 0)
+	int fixup = keep ? 0 : SECBIT_NO_SETUID_FIXUP;
+
+	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_LOCKS | SECBIT_NOROOT | fixup | SECBIT_NO_CAP_AMBIENT_RAISE, 0, 0, 0) <
+		0)
 		return -errno;
 	for (int cap = 0; cap < 64; cap++) {
 		int bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 		if (bound < 0)
 			break; /* past the kernel's last */
-		if (bound == 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+		if (bound == 1 && !(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	}
 	return 0;
@@ -249,24 +253,30 @@ static int capabilities_lock(void)
 static int apply_capabilities(struct confinement *c)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[2] = {{0}}, none[2] = {{0}};
+	struct __user_cap_data_struct data[2] = {{0}};
 	int r = capabilities_read(data);
 
 	if (r < 0)
 		return r;
 	/* Capabilities are each thread's own, and another thread's cannot be taken. */
-	if (c->in_place && capabilities_any(data) && !single_threaded())
+	if (c->in_place && capabilities_any(data, c->capabilities) && !single_threaded())
 		return -EUSERS;
 	if (data[0].effective & 1u << CAP_SETPCAP) {
-		r = capabilities_lock();
+		r = capabilities_lock(c->capabilities);
 		if (r < 0)
 			return r;
 	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &header, none) < 0)
+	for (int i = 0; i < 2; i++) {
+		uint32_t keep = (uint32_t)(c->capabilities >> (32 * i));
+		data[i].permitted &= keep;
+		data[i].effective &= keep;
+		data[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &header, data) < 0)
 		return -errno;
 	r = capabilities_read(data);
-	return r < 0 ? r : capabilities_any(data) ? -EPERM : 0;
+	return r < 0 ? r : capabilities_any(data, c->capabilities) ? -EPERM : 0;
 }
 
 static int probe_capabilities(void)
@@ -328,6 +338,17 @@ static int probe_landlock(void)
 	return landlock_restrict(NULL, 0, true, true);
 }
 
+/* 0. */
+static int filter_load_plain(const struct sock_filter *filter, size_t len, unsigned long flags)
+{
+	struct sock_fprog program = {(unsigned short)len, (struct sock_filter *)(uintptr_t)filter};
+
+	if (len == 0 || len > BPF_MAXINSNS)
+		return -EINVAL;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0 ? -errno : 0;
+}
+
+/* The listener. */
 static int filter_load(const struct sock_filter *filter, size_t len, unsigned long flags)
 {
 	struct sock_fprog program = {(unsigned short)len, (struct sock_filter *)(uintptr_t)filter};
@@ -343,30 +364,68 @@ static int filter_load(const struct sock_filter *filter, size_t len, unsigned lo
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/* Whether the broker compiled it for the second carrier, having found somebody else's listener above itself. */
+static bool filter_traps(const struct sock_filter *filter, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (filter[i].code == (BPF_RET | BPF_K) && (filter[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRAP)
+			return true;
+	return false;
+}
+
 static int apply_seccomp(struct confinement *c)
 {
+	const unsigned long threads = c->in_place ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0;
+	bool traps = filter_traps(c->filter, c->filter_len);
+
+	/* The handler would be lost. */
+	if (traps && c->will_exec)
+		return -EBUSY;
+	if (traps) {
+		int r = carrier_begin(&c->listener);
+		if (r < 0)
+			return r;
+		carrier_fit((struct sock_filter *)(uintptr_t)c->filter, c->filter_len);
+	}
 	if (c->before_filter) {
 		int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0);
 		if (lowest < 0)
 			lowest = open("/", O_PATH | O_CLOEXEC);
 		if (lowest >= 0)
 			close(lowest);
-		c->before_filter(c->arg, lowest);
+		c->before_filter(c->arg, traps ? c->listener : lowest);
 	}
-	int fd = filter_load(c->filter, c->filter_len,
-		c->in_place ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0);
+	if (traps)
+		return filter_load_plain(c->filter, c->filter_len, threads);
+	int fd = filter_load(c->filter, c->filter_len, threads);
 	if (fd < 0)
 		return fd;
 	c->listener = fd;
 	return 0;
 }
 
+/* With somebody else's listener above, there is a filter nevertheless. What was found is remembered for the next probe: a
+ * process can have one only. */
+static int listener_probed;
+
 static int probe_seccomp(void)
 {
 	static const struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
 	int fd = filter_load(allow, 1, 0);
 
-	return fd < 0 ? fd : 0;
+	listener_probed = fd < 0 ? fd : 0;
+	return fd == -EBUSY ? filter_load_plain(allow, 1, 0) : listener_probed;
+}
+
+/* Nothing to do: which carrier it is was settled with the filter. */
+static int apply_listener(struct confinement *c)
+{
+	return carrier_used() || !(c->layers & AIRLOCK_LAYER_SECCOMP);
+}
+
+static int probe_listener(void)
+{
+	return listener_probed;
 }
 
 /* ---- the table ---- */
@@ -389,9 +448,10 @@ const struct layer layers_table[] = {
 	{AIRLOCK_LAYER_DUMPABLE, "dumpable", false, apply_dumpable, probe_dumpable},
 	{AIRLOCK_LAYER_LANDLOCK, "landlock", true, apply_landlock, probe_landlock},
 	{AIRLOCK_LAYER_SECCOMP, "seccomp", true, apply_seccomp, probe_seccomp},
+	{AIRLOCK_LAYER_LISTENER, "listener", true, apply_listener, probe_listener},
 };
 const size_t layers_count = sizeof(layers_table) / sizeof(layers_table[0]);
-_Static_assert(sizeof(layers_table) / sizeof(layers_table[0]) == 15, "a row for each bit of enum airlock_layer");
+_Static_assert(sizeof(layers_table) / sizeof(layers_table[0]) == 16, "a row for each bit of enum airlock_layer");
 
 static void spaces_close(struct confinement *c)
 {

@@ -21,15 +21,18 @@ struct confinement {
 	unsigned layers; /* out: in force */
 	unsigned given; /* layers that the starter has made already: USER, PID, SESSION */
 	bool in_place; /* no namespaces, no new session, no root; seccomp with TSYNC */
+	bool core; /* it may leave a core: in place, where violations abort */
 	bool will_exec; /* a program follows, which resets dumpable: that layer is then neither in force nor asked for */
+	uint64_t capabilities; /* in place: those that promises are kept by; the layer is in force without any other */
 	unsigned scopes; /* LANDLOCK_SCOPE_ bits of the domain that lets nothing through */
 	int net, ipc, uts, cgroup, mnt; /* namespace descriptors of the nursery, or -1; closed by confine() */
-	const struct sock_filter *filter;
+	const struct sock_filter
+		*filter; /* one for the second carrier lies in memory that can be written: it is completed */
 	size_t filter_len; /* instructions */
 	int ruleset; /* Landlock: what the kernel lets it do itself (execute, read direct trees); -1: nothing at all */
 	const char *cwd; /* where to begin in the nursery's root; NULL or "": "/" */
 	uint64_t limits[LIMIT_COUNT]; /* LIMIT_NONE when not set; WALL and PROCESSES are the broker's */
-	int listener; /* out: the seccomp listener, close-on-exec */
+	int listener; /* out: the seccomp listener, or the broker's end of the second carrier; close-on-exec */
 	/* Called last before the filter is loaded, when every other layer holds, with the number that the listener
 	 * gets (a guess when the process has other threads). NULL for none. */
 	void (*before_filter)(void *arg, int listener);
@@ -67,6 +70,8 @@ struct layer {
 extern const struct layer layers_table[];
 extern const size_t layers_count;
 
+/* Whether other threads share our memory and signals. */
+bool single_threaded(void);
 /* probe.c: the reason for which this layer failed with this errno here, one line with the remedy. Static text or buf. */
 const char *layer_why(unsigned bit, int error, char *buf, size_t len);
 #endif

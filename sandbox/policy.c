@@ -130,9 +130,13 @@ static int unveil_resolved(struct policy *p, const char *path, unsigned perms)
 	char resolved[PATH_MAX];
 	bool name = false;
 	int r = canonical(path, resolved, &name);
-	if (r < 0)
+	/* A target need not see all the way to what it was shown. Its broker does, and resolves paths in any case. */
+	if (r < 0 && nested_inside())
+		r = policy_unveil_raw(p, path, perms, false);
+	else if (r == 0)
+		r = policy_unveil(p, resolved, perms, name);
+	else
 		return r;
-	r = policy_unveil(p, resolved, perms, name);
 	return r < 0 ? fail(r, "unveil %s: %s", path, strerror(-r)) : 0;
 }
 
@@ -245,9 +249,11 @@ PUBLIC int airlock_policy_tolerate(struct airlock_policy *policy, unsigned layer
 
 PUBLIC int airlock_policy_on_violation(struct airlock_policy *policy, enum airlock_violation violation)
 {
-	if (violation != AIRLOCK_VIOLATION_ERRNO && violation != AIRLOCK_VIOLATION_KILL)
+	if (violation != AIRLOCK_VIOLATION_ERRNO && violation != AIRLOCK_VIOLATION_KILL &&
+		violation != AIRLOCK_VIOLATION_ABORT)
 		return fail(-EINVAL, "no such answer to a violation");
 	policy->p.kill = violation == AIRLOCK_VIOLATION_KILL;
+	policy->p.abort = violation == AIRLOCK_VIOLATION_ABORT;
 	changed(policy);
 	return 0;
 }

@@ -225,7 +225,9 @@ static const char *why_seccomp(int error)
 {
 	switch (-error) {
 	case EBUSY:
-		return "the process runs under somebody else's seccomp listener already";
+		return "the process runs under somebody else's seccomp listener already, and what is executed there "
+		       "cannot be "
+		       "served by signals";
 	case ESRCH:
 		return "a thread of the process has a filter of its own";
 	case EACCES:
@@ -255,7 +257,11 @@ const char *layer_why(unsigned bit, int error, char *buf, size_t len)
 		why = why_root(error, buf, len);
 	else if (bit == AIRLOCK_LAYER_LANDLOCK)
 		why = why_landlock(error, buf, len);
-	else if (bit == AIRLOCK_LAYER_SECCOMP)
+	else if (bit == AIRLOCK_LAYER_LISTENER && error == -EBUSY)
+		why = "the process runs under somebody else's seccomp listener; its requests go by signals (SIGSYS), "
+		      "and it "
+		      "can execute no programs";
+	else if (bit == AIRLOCK_LAYER_SECCOMP || bit == AIRLOCK_LAYER_LISTENER)
 		why = why_seccomp(error);
 	else if (bit == AIRLOCK_LAYER_CAPABILITIES && error == -EUSERS)
 		why = "other threads run and hold capabilities, which only they can drop; confine before threads start";
@@ -269,7 +275,7 @@ const char *layer_why(unsigned bit, int error, char *buf, size_t len)
 
 /* ---- trying ---- */
 
-#define LAYERS 15
+#define LAYERS 16
 struct findings {
 	bool user; /* the helper has a user namespace */
 	int error[LAYERS]; /* by row of the table */

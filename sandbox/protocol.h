@@ -48,8 +48,8 @@ struct outcome {
 
 struct hello {
 	uint32_t version;
-	uint32_t in_place;
-	uint32_t has_log, has_program, has_setup;
+	uint32_t in_place, narrowable;
+	uint32_t has_image, has_proc, has_log, has_program, has_setup, has_terminal;
 	uint32_t nofile; /* the host's soft limit of descriptors, which its targets get back */
 	uint64_t empty_string; /* in place: the address of libc's sealed "" */
 	char name[64]; /* the program's, for ps */
@@ -65,6 +65,8 @@ struct start {
 	uint32_t words_len;
 	uint32_t pass_count;
 	int32_t pass_as[PASS_MAX];
+	uint32_t nested; /* a target asks: what it chose is not to be trusted before the door is closed */
+	uint32_t guest;
 	char name[64];
 };
 
@@ -94,12 +96,14 @@ enum setup_state { SETUP_NEW, SETUP_CONFINED, SETUP_FAILED, SETUP_SERVED };
 struct setup {
 	_Atomic uint32_t state; /* futex word */
 	int32_t listener;
+	int32_t pid; /* in place: the program's, whose pid namespace is the broker's */
 	struct outcome outcome;
 	uint32_t tolerate, given;
 	uint64_t limits[LIMIT_COUNT];
 	uint64_t shared;
 	uint32_t nofile, umask;
-	uint32_t argc; /* strings after the filter: entry, arguments */
+	uint32_t argc, envc; /* strings after the filter: entry, arguments; environment */
+	uint32_t late_environment; /* which is taken over once the door is closed */
 	uint32_t words_len;
 	uint32_t filter_len;
 	char title[160];

@@ -5,6 +5,7 @@
 
 #include "policy/filter.h"
 #include "policy/policy.h"
+#include "sandbox/carrier.h"
 
 #include <bsd/unistd.h>
 #include <errno.h>
@@ -56,6 +57,14 @@ void watch(int fd, uint32_t events, struct watch *w)
 	struct epoll_event e = {.events = events, .data.ptr = w};
 	epoll_ctl(me.epoll, EPOLL_CTL_ADD, fd, &e);
 }
+
+/* Closing alone does not end it: a process that was just forked may hold the same descriptor for a moment yet. */
+void unwatch(int fd)
+{
+	epoll_ctl(me.epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
 pid_t pid_of(int pidfd)
 {
 	char path[64], line[128];
@@ -82,16 +91,19 @@ static void read_hello(void)
 	if (r != 1 || m.type != MESSAGE_HELLO || m.len != sizeof(me.hello))
 		_exit(1);
 	memcpy(&me.hello, m.data, sizeof(me.hello));
-	size_t need = 3 + !!me.hello.has_log + !!me.hello.has_program + !!me.hello.has_setup;
+	size_t need = 2 + !!me.hello.has_image + !!me.hello.has_proc + !!me.hello.has_log + !!me.hello.has_program +
+		      !!me.hello.has_setup + !!me.hello.has_terminal;
 	if (me.hello.version != PROTOCOL_VERSION || m.fd_count != need)
 		give_up(-EPROTO, "host and broker are of different versions");
 	size_t i = 0;
 	int text = m.fds[i++];
 	me.host = m.fds[i++];
-	me.image = m.fds[i++];
+	me.image = me.hello.has_image ? m.fds[i++] : -1;
+	me.b.proc = me.hello.has_proc ? m.fds[i++] : -1;
 	me.b.log = me.hello.has_log ? m.fds[i++] : -1;
 	me.program = me.hello.has_program ? m.fds[i++] : -1;
 	me.setup_fd = me.hello.has_setup ? m.fds[i++] : -1;
+	me.b.terminal = me.hello.has_terminal ? m.fds[i++] : 0;
 
 	struct stat st;
 	void *bytes;
@@ -137,7 +149,15 @@ static void set_up(void)
 	struct policy *p = &me.b.policy;
 	int r;
 
-	setproctitle("-%s: airlock broker", me.hello.name);
+	/* A fork of the program has no arguments to write to. */
+	if (me.hello.has_image)
+		/* The arguments of a fork are its program's, which may still look at them. */
+		if (broker_forked)
+			prctl(PR_SET_NAME, "airlock broker");
+		else
+			setproctitle("-%s: airlock broker", me.hello.name);
+	else
+		prctl(PR_SET_NAME, "airlock broker");
 	umask(0);
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -146,9 +166,17 @@ static void set_up(void)
 	}
 	getrandom(&me.b.tag_base, sizeof(me.b.tag_base), 0);
 	me.b.in_place = me.hello.in_place;
+	me.b.trap = carrier_needed();
+	if (me.b.trap && me.program >= 0)
+		give_up(-EBUSY,
+			"this process runs under somebody else's seccomp listener, where no program can be served");
+	if (me.b.trap && p->limits[LIMIT_PROCESSES] != LIMIT_NONE)
+		give_up(-EOPNOTSUPP, "under somebody else's seccomp listener the limit processes cannot be kept");
+	me.b.narrowable = me.hello.narrowable && !me.b.trap;
 	me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	me.b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	me.fdinfo = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!me.hello.has_proc)
+		me.b.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	me.fdinfo = openat(me.b.proc, "self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	me.nursery = (struct nursery){-1, -1, -1, -1, -1, 0};
 	me.ruleset = -1;
 	char own[PATH_MAX];
@@ -172,6 +200,7 @@ static void set_up(void)
 		close(me.b.root);
 		me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
+	me.b.programs = me.program >= 0;
 	/* Whether programs are loaded: the one of `airlock run`, or what it executes. */
 	bool loads = me.program >= 0 || policy_executes(p);
 	if (loads)
@@ -213,12 +242,14 @@ static void set_up(void)
 }
 static _Noreturn void end_all(void)
 {
+	nested_end_all();
 	for (struct child *c = me.children; c; c = c->next)
 		child_kill(c, ENDED_BY_HOST);
 	/* Nothing of ours may outlive us: their kernel namespaces are empty when their inits can be waited for. */
+	nested_await_all();
 	for (struct child *c = me.children; c; c = c->next)
 		if (c->init_pidfd >= 0)
-			waitid(P_PIDFD, (id_t)c->init_pidfd, NULL, WEXITED);
+			nested_await(c->init_pidfd);
 	_exit(0);
 }
 
@@ -237,7 +268,7 @@ static void control_says(void)
 
 static int next_timeout(void)
 {
-	int64_t first = -1, now = now_ms();
+	int64_t now = now_ms(), first = nested_tick(now);
 	for (struct child *c = me.children; c; c = c->next) {
 		if (c->deadline < 0)
 			continue;
@@ -251,7 +282,7 @@ static int next_timeout(void)
 	return first < 0 ? -1 : (int)(first - now > 1000000 ? 1000000 : first - now + 1);
 }
 
-static _Noreturn void loop(void)
+_Noreturn void broker_loop(void)
 {
 	struct epoll_event events[32];
 	for (;;) {
@@ -274,6 +305,12 @@ static _Noreturn void loop(void)
 			case WATCH_INIT_END:
 				child_ended(w->child);
 				break;
+			case WATCH_NEST:
+				nested_wake();
+				break;
+			case WATCH_NESTED_END:
+				nested_ended(w->nested);
+				break;
 			case WATCH_LISTENER:
 				_exit(0); /* in place: the last confined task is gone */
 			}
@@ -290,17 +327,17 @@ _Noreturn void role_broker(void)
 	me.epoll = epoll_create1(EPOLL_CLOEXEC);
 	policy_init(&me.b.policy);
 	read_hello();
-	me.host_watch = (struct watch){WATCH_HOST, NULL};
+	me.host_watch = (struct watch){.kind = WATCH_HOST};
 	watch(me.host, EPOLLIN, &me.host_watch);
 	set_up();
 	if (me.b.in_place) {
 		in_place();
-		loop();
+		broker_loop();
 	}
 	struct outcome o;
 	outcome_set(&o, 0, me.b.layers, me.direct.note);
 	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
-	me.control_watch = (struct watch){WATCH_CONTROL, NULL};
+	me.control_watch = (struct watch){.kind = WATCH_CONTROL};
 	watch(me.control, EPOLLIN, &me.control_watch);
-	loop();
+	broker_loop();
 }

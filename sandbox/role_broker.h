@@ -9,11 +9,22 @@
 #include "sandbox/nursery.h"
 #include "sandbox/sandbox.h"
 
-enum watch_kind { WATCH_CONTROL, WATCH_HOST, WATCH_STATUS, WATCH_INIT, WATCH_INIT_END, WATCH_LISTENER };
+enum watch_kind {
+	WATCH_CONTROL,
+	WATCH_HOST,
+	WATCH_STATUS,
+	WATCH_INIT,
+	WATCH_INIT_END,
+	WATCH_LISTENER,
+	WATCH_NEST,
+	WATCH_NESTED_END
+};
 struct child;
+struct nested;
 struct watch {
 	enum watch_kind kind;
 	struct child *child;
+	struct nested *nested;
 };
 
 /* One target: its init, its family, and the host's end. */
@@ -23,6 +34,10 @@ struct child {
 	bool family_runs;
 	bool told; /* STARTED was sent */
 	int status, init_socket, init_pidfd;
+	pid_t init_pid;
+	bool gone; /* it is; brokers that were nested in it are yet to end */
+	int err; /* a copy of its standard error, for lines about violations; or -1 */
+	pid_t first; /* its first process, as the broker sees it */
 	struct ipc_call *call;
 	int cwd;
 	mode_t umask;
@@ -43,6 +58,9 @@ extern struct broker_role {
 	int ruleset; /* Landlock: of all targets */
 	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
 	struct child *children;
+	bool nested; /* it is a target's */
+	bool guest; /* its targets are of another image, which is confined before it runs */
+	int pidns; /* nested: of the target that asked */
 	struct sock_filter *filter[4]; /* of both kinds of start, and then of both with direct trees */
 	size_t filter_len[4];
 	struct watch control_watch, host_watch, listener_watch;
@@ -55,7 +73,9 @@ void outcome_set(struct outcome *o, int error, unsigned layers, const char *text
 _Noreturn void give_up(int error, const char *text); /* before READY */
 int64_t now_ms(void);
 void watch(int fd, uint32_t events, struct watch *w);
+void unwatch(int fd); /* and close it */
 pid_t pid_of(int pidfd); /* as the broker sees it */
+_Noreturn void broker_loop(void);
 
 /* broker_grants.c */
 size_t interpreters_open(int *fds, const char **paths, size_t max);
@@ -68,6 +88,19 @@ void child_kill(struct child *c, enum ended_why why);
 void init_says(struct child *c);
 void status_says(struct child *c);
 void child_ended(struct child *c);
+void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
+
+/* broker_nested.c */
+extern const struct nest_ops nested_ops;
+int nested_prepare(void); /* before a family has nested_ops */
+void nested_wake(void);
+void nested_ended(struct nested *n);
+bool nested_end_of(const struct child *c); /* whether there are any yet to end */
+int64_t nested_tick(int64_t now); /* when it wants to be called again, or -1 */
+void nested_end_all(void);
+void nested_await_all(void);
+void nested_await(int init_pidfd); /* for a target's end, and whatever was nested in it */
+bool nested_may_start(void);
 
 /* broker_in_place.c */
 void in_place(void);

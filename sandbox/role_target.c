@@ -63,6 +63,15 @@ static void close_the_door(struct setup *s)
 	close(c.listener);
 }
 
+/* Of a nested target it comes from a target, and must not have told the loader what to load. */
+static void environment_take(char *at, size_t count)
+{
+	clearenv();
+	for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
+		if (strchr(at, '='))
+			putenv(at); /* the words outlive the setup memory */
+}
+
 static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 {
 	char name[IPC_CALL_NAME_MAX + 1];
@@ -80,15 +89,15 @@ static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 	}
 }
 
-_Noreturn void role_target(void)
+_Noreturn void role_target(bool guest)
 {
 	struct stat st;
 	void *memory, *call;
-	if (fstat(FD_SETUP, &st) < 0 || ipc_map(FD_SETUP, (size_t)st.st_size, true, &memory) < 0)
+	if (fstat(FD_SETUP, &st) < 0 || map_own(FD_SETUP, (size_t)st.st_size, &memory) < 0)
 		_exit(125);
 	struct setup *s = memory;
 	size_t shared = s->shared;
-	if (ipc_map(FD_CALL, ipc_call_total(shared), true, &call) < 0)
+	if (map_own(FD_CALL, ipc_call_total(shared), &call) < 0)
 		failed(s, -ENOMEM, "no room for the shared memory of calls");
 	close(FD_SETUP);
 	close(FD_CALL);
@@ -103,6 +112,8 @@ _Noreturn void role_target(void)
 	memcpy(words, s->filter + s->filter_len, s->words_len);
 	words[s->words_len] = 0;
 	int argc = (int)s->argc - 1;
+	size_t envc = s->late_environment ? s->envc : 0;
+	const bool late = s->late_environment;
 	const char *entry = words;
 	char *at = words + strlen(words) + 1;
 	for (int i = 0; i < argc; i++, at += strlen(at) + 1)
@@ -114,7 +125,11 @@ _Noreturn void role_target(void)
 	if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
 		failed(s, -ENOMEM, "no room for the channel");
 
-	close_the_door(s);
+	if (!guest)
+		close_the_door(s);
+	if (late)
+		environment_take(at, envc);
+	plain_messages();
 	munmap(memory, (size_t)st.st_size);
 	if (symbol)
 		exit(symbol->entry(host, argc, argv));

@@ -4,9 +4,10 @@
  *   host      policy.c spawn.c start.c target.c prewarm.c probe.c message.c   in the application
  *   broker    role_broker.c broker_grants.c children.c broker_in_place.c       in the image executed again
  *             user.c nursery.c direct.c direct_root.c, starter.c up to its fork
+ *             broker_nested.c role_nested.c (of targets that targets start)
  *   init      starter.c (after its fork)                                      pid 1 of a target's pid namespace
  *   target    starter.c (pid 2, until exec) role_target.c layers.c            what is confined
- *   in place  in_place.c layers.c                                             the application, confining itself
+ *   in place  in_place.c pledge.c layers.c                                    the application, confining itself
  */
 #ifndef AIRLOCK_SANDBOX_H
 #define AIRLOCK_SANDBOX_H
@@ -48,6 +49,7 @@ struct broker_handle {
 	unsigned layers;
 	char note[400]; /* what of the policy is served otherwise than asked, or "" */
 	uint64_t program_dev, program_ino; /* exec: the program that its Landlock domain lets through */
+	bool nested; /* asked by notifications, not by control */
 };
 /* What a broker is told at its birth. */
 struct broker_birth {
@@ -56,7 +58,10 @@ struct broker_birth {
 	int program; /* exec: O_PATH descriptor, else -1 */
 	const char *program_path;
 	int setup; /* in place: the setup memory, else -1 */
+	int proc; /* in place: a procfs for it, or -1: none is to be had */
+	int terminal; /* in place: that of the program, or 0 */
 	uint64_t empty_string;
+	bool narrowable; /* in place: see policy/filter.h */
 };
 int broker_spawn(struct broker_handle **out, const struct broker_birth *birth);
 void broker_handle_free(struct broker_handle *h);
@@ -67,8 +72,19 @@ mode_t umask_now(void);
 /* Variables that the image needs to be loaded again: the loader's own and those of sanitizer runtimes. */
 extern const char *const image_environment[];
 
+/* In a broker: it is a fork of its program, whose image could not be executed again. */
+extern bool broker_forked;
+
 /* The descriptor of the image, for Landlock rules. */
 int image_fd(void);
+/* For setproctitle(). */
+void title_init(int argc, char **argv, char **envp);
+/* Closes it: a process that confined itself starts nothing from it any more. */
+void image_forget(void);
+
+/* ---- in_place.c ---- */
+/* Confines the calling process. The layers in force, or a negative errno. */
+int in_place_enter(const struct airlock_policy *policy, unsigned tolerate, bool narrowable);
 
 /* ---- broker_grants.c: what a broker's Landlock domain lets through besides the policy ---- */
 /* What loaders read, as PERM_LOADER rules: into a policy that lets programs be executed, before it gets anchors. */
@@ -86,13 +102,39 @@ void extra_interpreters(struct landlock_extra *x); /* ELF's */
 void extra_descriptor(struct landlock_extra *x, int fd, unsigned perms); /* fd stays the caller's */
 void extra_close(struct landlock_extra *x);
 
+/* ---- tell.c ---- */
+/* Sets the handler for a filter that was compiled with `tells`. */
+void tell_begin(void);
+
+/* ---- lines.c: where the lines about violations go ---- */
+/* Whether this is somebody's standard error. */
+bool lines_taken(int fd);
+/* Standard error becomes what takes them: itself, the terminal, the system's log, or nothing. */
+void lines_settle(void);
+/* Writes a line to a terminal, pipe, file, socket, or the system's log. Waits so long for fd to take it; whether it did. */
+bool line_write(int fd, const char *line, int ms);
+/* In place, once confined: a pipe is not held open for the program's life. */
+void lines_let_go(void);
+/* line_write() to the standard error, or what stands for it, of the program that the report is about. */
+bool line_about(const struct report *r, const char *line, int ms);
+#define LINE_MS 1000 /* what a slow worker waits. A lane does not wait. */
+
 /* ---- init.c ---- */
 extern struct airlock_symbol *symbols;
 const struct airlock_symbol *symbol_find(const char *name);
 
 /* ---- role_broker.c, role_target.c: what airlock_init() becomes ---- */
 _Noreturn void role_broker(void);
-_Noreturn void role_target(void);
+_Noreturn void role_target(bool guest); /* guest: confined already, before its image was loaded */
+
+/* ---- nested.c: in a target ---- */
+bool nested_inside(void); /* whether this process has a broker */
+void plain_messages(void); /* messages as this target's promises let them through */
+struct broker_birth;
+int nested_spawn(struct broker_handle **out, const struct broker_birth *birth);
+struct words;
+/* fds: status, 0, 1, 2, channel, call, passed... */
+int nested_start(struct broker_handle *h, const struct start *start, const char *words, const int *fds, size_t count);
 
 /* ---- starter.c: broker's side of starting ---- */
 struct nursery;
@@ -107,10 +149,12 @@ struct starting {
 	bool pid_namespace;
 	int ruleset; /* the Landlock ruleset that the target enters, or -1 */
 	int init; /* init's end of the socket to the broker */
+	int inside; /* the pid namespace that init's is to lie in, or -1 for the broker's */
+	int guest; /* what a guest finds as FD_SETUP, or -1 */
 	const char *name;
 };
-/* Forks init, which starts the target. Returns init's pid and pidfd. */
-int starter_fork(const struct starting *s, pid_t *pid, int *pidfd);
+/* Forks init, which starts the target. */
+int starter_fork(const struct starting *s, int *pidfd);
 
 /* ---- a small target.c / start.c share ---- */
 struct airlock_target {
@@ -131,6 +175,7 @@ struct airlock_target {
 	bool violated;
 	uint64_t limits[LIMIT_COUNT];
 };
+int map_own(int fd, size_t len, void **out);
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
 
 #endif

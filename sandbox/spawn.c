@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Owns the birth of a broker: the program's own image executed again, out of sight of the host's wait(). Runs in the
- * host, between vfork-like clone and exec also in the child. */
+ * host, between vfork-like clone and exec also in the child; and at the beginning of the broker. */
 #include "sandbox/sandbox.h"
 
+#include <bsd/stdlib.h>
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,28 +24,74 @@
 #define __WCLONE 0x80000000
 #endif
 
+bool broker_forked;
 static int image = -1; /* /proc/self/exe: an update on disk cannot change the version */
+static struct stat image_stat;
 static char name[64] = "airlock";
 
+static bool image_held(void)
+{
+	struct stat st;
+	return image >= 0 && fstat(image, &st) == 0 && st.st_dev == image_stat.st_dev && st.st_ino == image_stat.st_ino;
+}
+
+/* The program may have closed it (closefrom(3)), and another file may have its number by now: that is never executed. */
 int image_remember(int argc, char **argv)
 {
-	if (image >= 0)
+	if (image_held())
 		return 0;
-	if (argc > 0 && argv[0] && *argv[0]) {
-		const char *slash = strrchr(argv[0], '/');
-		const char *base = slash ? slash + 1 : argv[0];
-		/* A role's title is "NAME: airlock ROLE". */
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, ":"), base);
-	}
+	const char *called = argc > 0 && argv[0] && *argv[0] ? argv[0] : program_invocation_name;
+	const char *slash = strrchr(called, '/'), *base = slash ? slash + 1 : called;
+	/* A role's title is "NAME: airlock ROLE". */
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, ":"), base);
 	image = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if (image < 0)
+	if (image < 0 && errno == ENOENT)
+		return fail(-ENOENT, "there is no /proc, and so no image to execute again");
+	if (image < 0 || fstat(image, &image_stat) < 0)
 		return fail(-errno, "cannot open /proc/self/exe: %s", strerror(errno));
 	return 0;
+}
+
+/* Programs ported from OpenBSD bring a getprogname() of their own, which libbsd then asks as well, and which knows no name
+ * before main(). */
+void title_init(int argc, char **argv, char **envp)
+{
+	if (!getprogname())
+		setprogname(program_invocation_short_name);
+	setproctitle_init(argc, argv, envp);
+}
+
+/* A program that confines itself by pledge(2) need not know that its image is executed again for the broker: that takes
+ * the process before main() does. It stands in the file that executes the image, so that whoever links one has the other.
+ * (Programs of musl get no arguments here, and ps shows the broker by what its argv says.) */
+__attribute__((constructor)) static void broker_begin(int argc, char **argv, char **envp)
+{
+	/* secure_getenv: whoever runs a set-user-id program must not choose its role. */
+	const char *role = secure_getenv(ROLE_VARIABLE);
+	if (!role || strcmp(role, "broker") != 0)
+		return;
+#if defined(__GLIBC__)
+	title_init(argc, argv, envp);
+	image_remember(argc, argv);
+#else
+	(void)argc;
+	(void)argv;
+	(void)envp;
+	image_remember(0, NULL);
+#endif
+	role_broker();
 }
 
 int image_fd(void)
 {
 	return image;
+}
+
+void image_forget(void)
+{
+	if (image_held())
+		close(image);
+	image = -1;
 }
 
 const char *const image_environment[] = {
@@ -79,7 +128,6 @@ static int become_broker(void *arg)
 	for (int s = 1; s < 65; s++)
 		if (s != SIGKILL && s != SIGSTOP)
 			sigaction(s, &dfl, NULL);
-	setsid();
 	int null = open("/dev/null", O_RDWR);
 	int self = fcntl(image, F_DUPFD_CLOEXEC, 10);
 	if (null < 0 || self < 0)
@@ -89,6 +137,9 @@ static int become_broker(void *arg)
 		goto failed;
 	dup2(null, 0);
 	dup2(null, 1);
+	if (b->keep_stderr)
+		lines_settle();
+	setsid(); /* before that it has the terminal */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	if (!b->keep_stderr)
 		dup2(null, 2);
@@ -123,6 +174,53 @@ __attribute__((no_sanitize_address)) static int in_between(void *arg)
 	_exit(0);
 }
 
+/* The broker of a program that has put itself where there is no /proc (a daemon in its chroot): no image can be executed, so
+ * it is a fork of the program. That costs by the program's size, and the broker has its memory as it was. */
+static _Noreturn void fork_broker(int control)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	for (int s = 1; s < 65; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			sigaction(s, &dfl, NULL);
+	lines_settle();
+	setsid();
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		null = ipc_memfd("airlock-null", NULL, 1, false); /* it is not there either */
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(control, FD_CONTROL) < 0)
+		_exit(127);
+	syscall(SYS_close_range, FD_CONTROL + 1, ~0u, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	broker_forked = true;
+	role_broker();
+}
+
+/* The one in between has no exit signal, as above; the broker's own is nobody's. fork() has libc's locks in order. */
+static int image_fork(int control)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	long pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		pid_t broker = fork();
+		if (broker == 0)
+			fork_broker(control);
+		_exit(broker < 0);
+	}
+	int status = 1, error = errno;
+	if (pid > 0)
+		while (waitpid((pid_t)pid, &status, __WCLONE) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0 || status)
+		return fail(
+			-(pid < 0 ? error : EAGAIN), "cannot fork a broker: %s", strerror(pid < 0 ? error : EAGAIN));
+	return 0;
+}
+
 static int image_exec(int control, bool keep_stderr)
 {
 	char title[96];
@@ -141,6 +239,9 @@ static int image_exec(int control, bool keep_stderr)
 		}
 	envp[n] = NULL;
 
+	/* What is executed by somebody with other rights than its own would not believe its role. */
+	if (image < 0 || getauxval(AT_SECURE))
+		return image_fork(control);
 	struct birth_stack b = {control, keep_stderr, argv, envp, 0};
 	size_t size = 65536;
 	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -182,9 +283,13 @@ static int say_hello(int control, const struct broker_birth *birth)
 	getrlimit(RLIMIT_NOFILE, &files);
 	struct hello hello = {.version = PROTOCOL_VERSION,
 		.in_place = birth->in_place,
+		.narrowable = birth->narrowable,
+		.has_image = image >= 0,
+		.has_proc = birth->in_place && birth->proc >= 0,
 		.has_log = birth->policy->log >= 0,
 		.has_program = birth->program >= 0,
 		.has_setup = birth->setup >= 0,
+		.has_terminal = birth->terminal > 0,
 		.nofile = files.rlim_cur > 1048576 ? 1048576 : (uint32_t)files.rlim_cur,
 		.empty_string = birth->empty_string};
 	snprintf(hello.name, sizeof(hello.name), "%s", name);
@@ -198,13 +303,18 @@ static int say_hello(int control, const struct broker_birth *birth)
 	} else {
 		m.fds[m.fd_count++] = memory;
 		m.fds[m.fd_count++] = self;
-		m.fds[m.fd_count++] = image;
+		if (hello.has_image)
+			m.fds[m.fd_count++] = image;
+		if (hello.has_proc)
+			m.fds[m.fd_count++] = birth->proc;
 		if (hello.has_log)
 			m.fds[m.fd_count++] = birth->policy->log;
 		if (hello.has_program)
 			m.fds[m.fd_count++] = birth->program;
 		if (hello.has_setup)
 			m.fds[m.fd_count++] = birth->setup;
+		if (hello.has_terminal)
+			m.fds[m.fd_count++] = birth->terminal;
 		r = ipc_send(control, &m, true);
 		if (r < 0)
 			fail(r, "the broker is gone: %s", strerror(-r));
@@ -219,8 +329,12 @@ static int say_hello(int control, const struct broker_birth *birth)
 int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 {
 	int pair[2];
-	if (image < 0)
+	if (!birth->in_place && nested_inside())
+		return nested_spawn(out, birth);
+	if (image < 0 && !birth->in_place)
 		return fail(-EINVAL, "airlock_init() was not called");
+	if (image >= 0 && image_remember(0, NULL) < 0)
+		return -ENOENT;
 	struct broker_handle *h = calloc(1, sizeof(*h));
 	char *buffer = malloc(IPC_BYTES_MAX + 16);
 	if (!h || !buffer || ipc_pair(pair) < 0) {

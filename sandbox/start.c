@@ -158,9 +158,23 @@ static int await_start(struct airlock_target *t)
 	return r;
 }
 
+static int nested_send(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
+	const int stdio[3], int channel, int call, const struct words *words)
+{
+	int fds[6 + PASS_MAX] = {status, stdio[0], stdio[1], stdio[2], channel, call};
+	start->words_len = (uint32_t)words->len;
+	for (size_t i = 0; i < policy->pass_count; i++) {
+		fds[6 + i] = policy->pass[i].fd;
+		start->pass_as[i] = policy->pass[i].as;
+	}
+	return nested_start(h, start, words->bytes, fds, 6 + policy->pass_count);
+}
+
 static int send_start(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
 	const int stdio[3], int channel, int call, int cwd, const struct words *words)
 {
+	if (h->nested)
+		return nested_send(h, start, policy, status, stdio, channel, call, words);
 	struct ipc_message m = {.type = MESSAGE_START, .len = sizeof(*start), .data = start};
 	int memory = ipc_memfd("airlock-words", words->bytes, words->len, true);
 	if (memory < 0)
@@ -185,12 +199,13 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	int status[2] = {-1, -1}, channel[2] = {-1, -1}, call = -1, null = -1, cwd = -1, r;
 	struct airlock_target *t = NULL;
 	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
-	start->umask = umask_now();
+	start->umask = h->nested ? 0 : umask_now();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (cwd < 0)
+	if (!h->nested) /* a target's own broker knows where it stands */
+		cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!h->nested && cwd < 0)
 		cwd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (null < 0 || cwd < 0 || ipc_pair(status) < 0 || ipc_pair(channel) < 0) {
+	if (null < 0 || (cwd < 0 && !h->nested) || ipc_pair(status) < 0 || ipc_pair(channel) < 0) {
 		r = fail(-EMFILE, "no descriptors for a target");
 		goto out;
 	}

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -113,6 +114,13 @@ static size_t descriptors_list(const struct starting *s, bool worker, int *from,
 	for (int i = 0; i < 3; i++) {
 		from[n] = s->stdio[i];
 		to[n++] = i;
+	}
+	if (!worker && s->guest >= 0) {
+		const int own[] = {s->channel, s->call, s->guest};
+		for (int i = 0; i < 3; i++) {
+			from[n] = own[i];
+			to[n++] = FD_CHANNEL + i;
+		}
 	}
 	if (worker) {
 		const int own[] = {s->channel, s->call, s->setup_fd};
@@ -235,6 +243,19 @@ static _Noreturn void first_exec(const struct starting *s, char **argv, char **e
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+/* The variables that the broker's own image was loaded with. */
+static size_t environment_own(char **env)
+{
+	size_t n = 0;
+	for (char **e = environ; e && *e && n < WORDS_MAX; e++)
+		for (size_t k = 0; image_environment[k]; k++) {
+			size_t len = strlen(image_environment[k]);
+			if (strncmp(*e, image_environment[k], len) == 0 && (*e)[len] == '=')
+				env[n++] = *e;
+		}
+	return n;
+}
+
 static _Noreturn void first_process(const struct starting *s)
 {
 	static char *words[WORDS_MAX + 4]; /* static: a large frame would touch pages for each target */
@@ -256,13 +277,23 @@ static _Noreturn void first_process(const struct starting *s)
 		first_failed(s->setup, -EPROTO, "the arguments did not arrive");
 	if (start->kind == START_WORKER) {
 		static char *env[WORDS_MAX + 4];
-		memcpy(env, words + start->argc, start->envc * sizeof(char *));
-		first_worker(s, env, start->envc);
+		size_t envc = start->envc;
+		memcpy(env, words + start->argc, envc * sizeof(char *));
+		/* Its loader runs with the broker's authority: no variable that a target chose may tell it what to load. */
+		if (start->nested)
+			envc = environment_own(env);
+		first_worker(s, env, envc);
 	}
 	static char *argv[WORDS_MAX + 4], *env[WORDS_MAX + 4];
 	/* Word 0 is the entry, which a program has none of. */
 	memcpy(argv, words + 1, (start->argc - 1) * sizeof(char *));
 	memcpy(env, words + start->argc, start->envc * sizeof(char *));
+	static char role[] = ROLE_VARIABLE "=guest";
+	if (start->guest) {
+		argv[0] = s->setup->title;
+		argv[1] = NULL;
+		env[start->envc] = role;
+	}
 	first_exec(s, argv, env);
 }
 
@@ -372,12 +403,76 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	}
 }
 
-int starter_fork(const struct starting *s, pid_t *pid, int *pidfd)
+/* A pid namespace is made where the one who makes it is: for one that lies in another target's, somebody has to be born in
+ * there first. Both helpers share our memory and descriptors and end before this returns; init is our child all the same. */
+#define HELPER_STACK 131072
+struct nesting {
+	const struct starting *s;
+	const int *go;
+	char *stacks;
+	pid_t inner, init;
+	int pidfd, error;
+};
+
+__attribute__((no_sanitize_address)) static int helper_inside(void *arg)
+{
+	struct nesting *n = arg;
+	pid_t init = fork_raw(CLONE_NEWPID | CLONE_PARENT, &n->pidfd);
+	if (init == 0) {
+		close(n->go[1]);
+		init_process(n->s, n->go[0]);
+	}
+	n->init = init;
+	n->error = init < 0 ? errno : 0;
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+__attribute__((no_sanitize_address)) static int helper_outside(void *arg)
+{
+	struct nesting *n = arg;
+	const int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT | SIGCHLD;
+	if (setns(n->s->inside, CLONE_NEWPID) < 0 ||
+		(n->inner = clone(helper_inside, n->stacks + (size_t)2 * HELPER_STACK, flags, n)) < 0)
+		n->error = errno;
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+static void helper_await(pid_t pid)
+{
+	while (pid > 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+static pid_t fork_inside(const struct starting *s, const int go[2], int *pidfd)
+{
+	struct nesting n = {.s = s, .go = go, .inner = -1, .init = -1, .pidfd = -1};
+	sigset_t all, old;
+	n.stacks = mmap(NULL, (size_t)2 * HELPER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (n.stacks == MAP_FAILED)
+		return -1;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t outer = clone(
+		helper_outside, n.stacks + HELPER_STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &n);
+	if (outer < 0)
+		n.error = errno;
+	helper_await(outer);
+	helper_await(n.inner);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	munmap(n.stacks, (size_t)2 * HELPER_STACK);
+	*pidfd = n.pidfd;
+	errno = n.error;
+	return n.init;
+}
+
+int starter_fork(const struct starting *s, int *pidfd)
 {
 	int go[2], fd = -1;
 	if (pipe2(go, O_CLOEXEC) < 0)
 		return -errno;
-	pid_t child = fork_raw(s->pid_namespace ? CLONE_NEWPID : 0, &fd);
+	pid_t child = s->inside >= 0 ? fork_inside(s, go, &fd) : fork_raw(s->pid_namespace ? CLONE_NEWPID : 0, &fd);
 	if (child == 0) {
 		close(go[1]);
 		init_process(s, go[0]);
@@ -389,7 +484,6 @@ int starter_fork(const struct starting *s, pid_t *pid, int *pidfd)
 	close(go[1]);
 	if (child < 0)
 		return -error;
-	*pid = child;
 	*pidfd = fd;
 	return 0;
 }

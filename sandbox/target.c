@@ -19,6 +19,16 @@
 #define MESSAGE_DATA 0x64617461 /* what host and target send each other */
 #define REFUSALS_MAX 64
 
+/* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
+int map_own(int fd, size_t len, void **out)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	*out = p;
+	return 0;
+}
+
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared)
 {
 	struct airlock_target *t = calloc(1, sizeof(*t));
@@ -30,7 +40,7 @@ int target_new(struct airlock_target **out, int status, int channel, int call_fd
 	t->shared = shared;
 	t->poll = -1;
 	void *memory = NULL;
-	int r = call_fd < 0 ? 0 : ipc_map(call_fd, ipc_call_total(shared), true, &memory);
+	int r = call_fd < 0 ? 0 : map_own(call_fd, ipc_call_total(shared), &memory);
 	if (r == 0 && status >= 0) {
 		struct epoll_event e = {.events = EPOLLIN};
 		t->poll = epoll_create1(EPOLL_CLOEXEC);
@@ -255,8 +265,11 @@ static enum airlock_end classify(const struct airlock_target *t, int *code, int 
 		return AIRLOCK_RUNNING;
 	if (t->lost)
 		return AIRLOCK_LOST;
-	if (t->end.why == ENDED_BY_VIOLATION || t->violated)
+	if (t->end.why == ENDED_BY_VIOLATION || t->violated) {
+		if (t->end.seen && e->code != CLD_EXITED)
+			*signal = e->status;
 		return AIRLOCK_VIOLATED;
+	}
 	if (t->end.why == ENDED_BY_WALL)
 		return AIRLOCK_TIMED_OUT;
 	if (!t->end.seen) {

@@ -31,9 +31,9 @@ int command_check(void)
 		fprintf(stderr, "airlock: %s\n", airlock_message());
 		return STATUS_FAILED;
 	}
-	for (unsigned bit = 1; bit <= AIRLOCK_LAYERS_ALL; bit <<= 1) {
+	for (unsigned bit = 1; airlock_layer_name(bit); bit <<= 1) {
 		const char *why = (unsigned)layers & bit ? NULL : airlock_layer_missing(bit);
-		missing += !((unsigned)layers & bit);
+		missing += (AIRLOCK_LAYERS_ALL & bit) && !((unsigned)layers & bit);
 		printf("%-14s %s%s%s\n", airlock_layer_name(bit), (unsigned)layers & bit ? "yes" : "no",
 			why ? ": " : "", why ? why : "");
 	}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Owns socket, connect, bind and listen. Runs in the broker. The address is copied once, judged, and used on the caller's
+ * own socket, of which the broker has a descriptor for as long as that takes: so every later state and error of the socket
+ * is the kernel's. What may wait does so on a slow worker, and ends with its caller.
+ */
+#include "broker/carrier.h"
+#include "broker/socket.h"
+#include "policy/promises.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static const struct answer go_on = {.kind = ANSWER_CONTINUE, .fd = -1};
+
+/* ---- what is shared ---- */
+
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+	return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
+}
+
+int endpoint_open(const struct request *r, int number, struct endpoint *s)
+{
+	*s = (struct endpoint){.fd = memory_dup_fd(r, number)};
+	if (s->fd < 0)
+		return s->fd;
+	int flags = fcntl(s->fd, F_GETFL);
+	s->domain = option(s->fd, SOL_SOCKET, SO_DOMAIN);
+	s->type = option(s->fd, SOL_SOCKET, SO_TYPE);
+	s->protocol = option(s->fd, SOL_SOCKET, SO_PROTOCOL);
+	s->waits = flags >= 0 && !(flags & O_NONBLOCK);
+	int e = s->domain < 0 ? s->domain : s->type < 0 ? s->type : 0;
+	if (e < 0)
+		endpoint_close(s);
+	return e;
+}
+
+void endpoint_close(struct endpoint *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+bool endpoint_times_out(const struct endpoint *s, int name)
+{
+	struct timeval t = {0, 0};
+	socklen_t len = sizeof(t);
+	return getsockopt(s->fd, SOL_SOCKET, name, &t, &len) == 0 && (t.tv_sec || t.tv_usec);
+}
+
+int job_allowed_still(struct request *r, const struct job *j, enum use use)
+{
+	struct state *asked = r->state, *now = state_of(r->family, r->tid);
+	struct name again = j->asked;
+	int e = now ? 0 : -EPERM;
+	if (now && now->narrowed != asked->narrowed) {
+		r->state = now;
+		e = name_allow(r, &j->s, &again, use);
+		r->state = asked;
+		name_close(&again);
+	}
+	state_release(r->family, now);
+	return e;
+}
+
+/* ---- socket: by registers alone ---- */
+
+struct answer op_socket(struct request *r)
+{
+	size_t count;
+	const struct promise_row *row = promise_rows(&count);
+	const uint64_t held = policy_of(r)->promises;
+	for (; count > 0; count--, row++)
+		if (row->number == r->nr && row->need && !(row->need & ~held) && promise_row_matches(row, r->args))
+			return go_on;
+	return op_refused(r);
+}
+
+/* ---- connect ---- */
+
+static void connect_drop(struct job *j)
+{
+	name_close(&j->to);
+	endpoint_close(&j->s);
+	free(j);
+}
+
+/* What a waiting connect has made of the socket although its caller may not any more. */
+static void unmake(const struct endpoint *s)
+{
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	if (s->domain == AF_UNIX)
+		shutdown(s->fd, SHUT_RDWR);
+	else
+		(void)!connect(s->fd, &none, sizeof(none));
+}
+
+static struct answer connect_slowly(struct request *r)
+{
+	struct job *j = r->job;
+	r->job = NULL;
+	int e = job_allowed_still(r, j, USE_CONNECT);
+	if (e == 0) {
+		e = connect(j->s.fd, &j->to.to.any, j->to.len) < 0 ? -errno : 0;
+		r->interrupted = e == -EINTR && endpoint_times_out(&j->s, SO_SNDTIMEO);
+		int still = job_allowed_still(r, j, USE_CONNECT);
+		if (still < 0) {
+			unmake(&j->s);
+			e = still;
+		}
+	}
+	connect_drop(j);
+	return e < 0 ? answer_error(-e) : answer_value(0);
+}
+
+static struct answer connect_later(
+	struct request *r, const struct endpoint *s, const struct name *asked, const struct name *to)
+{
+	struct job *j = malloc(sizeof(*j));
+	if (!j)
+		return answer_error(ENOMEM);
+	*j = (struct job){.drop = connect_drop, .s = *s, .asked = *asked, .to = *to};
+	r->job = j;
+	return answer_slow();
+}
+
+/* A stream waits for its peer's answer, or for room in its queue. Nothing else does. */
+static bool may_wait(const struct endpoint *s, const struct name *n)
+{
+	return s->waits && s->type != SOCK_DGRAM && (s->domain == AF_UNIX || n->to.any.sa_family != AF_UNSPEC) &&
+	       s->domain != AF_NETLINK;
+}
+
+/* Whom a connection reaches at once if at all: this host. */
+static bool near(const struct endpoint *s, const struct name *n)
+{
+	const uint8_t *ip = (const uint8_t *)&n->to.v6.sin6_addr;
+	if (n->to.any.sa_family == AF_INET)
+		return s->domain == AF_INET && (ntohl(n->to.v4.sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
+	return s->domain == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&n->to.v6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&n->to.v6.sin6_addr) && ip[12] == IN_LOOPBACKNET);
+}
+
+/* To hand a request to a worker costs more than such a connection, which is nearly always made before connect() would
+ * wait. So the lane makes it with the shortest of time limits, and the target's own is put back at once: a socket that is
+ * not connected yet has nobody whom that concerns. -EINPROGRESS: it takes longer; to connect again is to wait for it. */
+static int connect_soon(const struct endpoint *s, const struct name *n)
+{
+	struct timeval own = {0, 0}, shortest = {0, 1};
+	socklen_t len = sizeof(own);
+	if (getsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &len) < 0 ||
+		setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest)) < 0)
+		return -EINPROGRESS;
+	int e = connect(s->fd, &n->to.any, n->len) < 0 ? -errno : 0;
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
+	return e == -EAGAIN || e == -EALREADY || e == -EINTR ? -EINPROGRESS : e;
+}
+
+struct answer op_connect(struct request *r)
+{
+	struct endpoint s;
+	struct name asked, to;
+	if (r->slow)
+		return connect_slowly(r);
+	int e = endpoint_open(r, (int)r->args[0], &s);
+	/* The kernel looks at the address before it asks what the descriptor is. */
+	int address = e == 0 || e == -ENOTSOCK ? name_read(r, r->args[1], r->args[2], &asked) : 0;
+	if (e == 0 && address < 0)
+		endpoint_close(&s);
+	if (e < 0 || address < 0)
+		return answer_error(address < 0 ? -address : -e);
+	to = asked;
+	e = name_allow(r, &s, &to, USE_CONNECT);
+	if (e == 0 && !may_wait(&s, &to)) {
+		e = connect(s.fd, &to.to.any, to.len) < 0 ? -errno : 0;
+	} else if (e == 0) {
+		e = near(&s, &to) ? connect_soon(&s, &to) : -EINPROGRESS;
+		if (e == -EINPROGRESS) {
+			struct answer a = connect_later(r, &s, &asked, &to);
+			if (a.kind == ANSWER_SLOW)
+				return a; /* which has taken s and to */
+			e = -a.error;
+		}
+	}
+	name_close(&to);
+	endpoint_close(&s);
+	return e < 0 ? answer_error(-e) : answer_value(0);
+}
+
+/* ---- bind, listen ---- */
+
+struct answer op_bind(struct request *r)
+{
+	struct endpoint s;
+	struct name n;
+	int e = endpoint_open(r, (int)r->args[0], &s);
+	if (e < 0)
+		return answer_error(-e);
+	e = name_read(r, r->args[1], r->args[2], &n);
+	if (e == 0 && s.domain == AF_UNIX) {
+		e = local_bind(r, &s, &n);
+	} else if (e == 0) {
+		e = name_allow(r, &s, &n, USE_BIND);
+		if (e == 0 && bind(s.fd, &n.to.any, n.len) < 0)
+			e = -errno;
+	}
+	endpoint_close(&s);
+	return e < 0 ? answer_error(-e) : answer_value(0);
+}
+
+/* A socket that is not bound takes a port of every address, which is to bind it. One that is bound was judged then, to its
+ * port or to any; and one that listens already came so. */
+static int may_listen(struct request *r, const struct endpoint *s)
+{
+	struct name n = {.len = sizeof(n.to.room), .held = -1};
+	if (option(s->fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 || (s->domain != AF_INET && s->domain != AF_INET6))
+		return 0;
+	if (getsockname(s->fd, &n.to.any, &n.len) < 0)
+		return -errno;
+	if (name_allow(r, s, &n, USE_BIND) == 0)
+		return 0;
+	r->missing_address = MISSING_NONE;
+	*(s->domain == AF_INET ? &n.to.v4.sin_port : &n.to.v6.sin6_port) = 0;
+	return name_allow(r, s, &n, USE_BIND);
+}
+
+struct answer op_listen(struct request *r)
+{
+	struct endpoint s;
+	const struct policy *p = policy_of(r);
+	/* Nothing to be decided by address, and who connects to a local socket sees who listened. */
+	if ((p->promises & PROMISE_BIT(inet)) && p->any_address && r->family->carrier->goes_on)
+		return go_on;
+	if (!(p->promises & (PROMISE_BIT(inet) | PROMISE_BIT(unix))))
+		return op_refused(r);
+	int e = endpoint_open(r, (int)r->args[0], &s);
+	if (e < 0)
+		return answer_error(-e);
+	e = promised(r, s.domain == AF_UNIX ? PROMISE_BIT(unix) : PROMISE_BIT(inet));
+	if (e == 0)
+		e = may_listen(r, &s);
+	if (e == 0 && listen(s.fd, (int)r->args[1]) < 0)
+		e = -errno;
+	endpoint_close(&s);
+	return e < 0 ? answer_error(-e) : answer_value(0);
+}
