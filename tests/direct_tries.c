@@ -394,9 +394,7 @@ static int try_child(void)
 
 static int try_narrow(void)
 {
-	char text[300];
-	int n = snprintf(text, sizeof(text), "unveil %s r\n", at("tree/sub"));
-	return result(syscall(AIRLOCK_SYSCALL, 1L, text, (long)n, 4L));
+	return result(syscall(AIRLOCK_SYSCALL, 4L /* unveil */, at("tree/sub"), "r", 0L));
 }
 
 const struct attempt attempts[] = {

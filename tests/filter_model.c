@@ -43,11 +43,16 @@ const struct filter_spec modes[MODES] = {
 	[KILL_MODE] = {.base = true, .kill = true},
 	[KILL_LOADING] = {.base = true, .kill = true, .loading = true, .own_pids = true, .empty_string = EMPTY_STRING},
 	[NARROW] = {.base = false},
-	[NARROW_LOADING] = {.base = false, .loading = true},
+	[NARROW_LOADING] = {.base = false,
+		.loading = true,
+		.below = PROMISE_BIT(stdio) | PROMISE_BIT(rpath) | PROMISE_BIT(exec)},
 	[DIRECT] = {.base = true, .own_pids = true, .empty_path_direct = true, .direct = true},
 	[DIRECT_LOADING] = {.base = true, .own_pids = true, .loading = true, .direct = true, .kill = true},
-	[DIRECT_NARROW] = {.base = false, .direct = true},
+	[DIRECT_NARROW] = {.base = false, .direct = true, .names_direct = true},
 	[DIRECT_NARROW_LOADING] = {.base = false, .loading = true, .direct = true},
+	[NARROWABLE] = {.base = true, .narrowable = true, .empty_string = EMPTY_STRING},
+	[NARROWABLE_LOADING] =
+		{.base = true, .narrowable = true, .loading = true, .own_pids = true, .names_direct = true},
 };
 
 /* What may pass where there are direct trees: looking, and opening for reading. */
@@ -86,7 +91,31 @@ static bool held_back(const struct filter_spec *s, int nr, const uint64_t args[6
 		return !(s->promises & PROMISE_BIT(stdio));
 	if (s->promises & PROMISE_BIT(rpath))
 		return false;
-	return reads(nr, args) || nr == SYS_chdir || (looks(nr) && !(s->promises & PROMISE_BIT(wpath)));
+	return reads(nr, args) || nr == SYS_chdir || looks(nr);
+}
+
+/* The first row of the call from the given one on; the table's length when there is none. */
+static size_t row_after(int nr, size_t from)
+{
+	static uint16_t next[4096], first[1024];
+	size_t count;
+	const struct promise_row *rows = promise_rows(&count);
+	if (next[0] == 0) { /* once: rows are looked up millions of times */
+		if (count >= sizeof(next) / sizeof(next[0]) - 1)
+			fail_msg("the table has outgrown this test");
+		for (size_t n = 0; n < 1024; n++)
+			first[n] = (uint16_t)count;
+		for (size_t i = count; i-- > 0;) {
+			next[i] = (uint16_t)count;
+			if (rows[i].number >= 0 && rows[i].number < 1024) {
+				next[i] = first[rows[i].number];
+				first[rows[i].number] = (uint16_t)i;
+			}
+		}
+	}
+	if (nr < 0 || nr >= 1024)
+		return count;
+	return from == 0 ? first[nr] : next[from - 1];
 }
 
 uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
@@ -94,30 +123,41 @@ uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
 	size_t count;
 	const struct promise_row *rows = promise_rows(&count);
 	uint64_t promises = s->promises;
-	bool known = false, named = false, allow = false, kill = false;
+	bool known = false, named = false, allow = false, asks = false, lost = false, kill = false;
 	if (nr == AIRLOCK_SYSCALL)
 		return s->base ? NOTIFIED : ALLOWED;
 	if (s->loading && !s->base)
 		promises |= PROMISE_BIT(exec) | PROMISE_BIT(prot_exec);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = row_after(nr, 0); i < count; i = row_after(nr, i + 1)) {
 		const struct promise_row *r = &rows[i];
-		if (r->number != nr || r->kind == ROW_ABSENT)
+		if (r->kind == ROW_ABSENT)
 			continue;
 		known = true;
 		bool request = r->kind == ROW_BROKER || r->kind == ROW_LIBC;
+		/* What the filter beneath may have let past, on a promise that is gone. */
+		bool direct = r->kind == ROW_ALLOW || r->kind == ROW_OWN || r->kind == ROW_TASK ||
+			      (r->kind == ROW_NAMED && s->names_direct);
+		if (!s->base && direct && (r->need & ~promises) && (!s->below || !(r->need & ~s->below)) &&
+			!(s->direct && looks(nr) && promises & PROMISE_BIT(rpath)) && promise_row_matches(r, args))
+			lost = true;
 		/* Under a narrowing filter with programs to come what reaches the broker is the broker's. */
 		bool there = (r->need & promises) == r->need || (request && s->loading && !s->base);
 		if (r->kind == ROW_REFUSE || !there)
 			continue;
 		bool matches = promise_row_matches(r, args);
-		named = named || s->base || r->kind != ROW_KILL;
+		named = named || (s->base && !s->narrowable) || r->kind != ROW_KILL;
 		if (request && held_back(s, nr, args))
 			continue;
 		/* With programs to come, which may be promised less, the broker decides. */
 		if (s->base && s->loading && r->kind == ROW_ALLOW && r->need == PROMISE_BIT(prot_exec))
 			continue;
+		/* What may be given up later is not let past the broker at all. */
+		if (s->base && s->narrowable && r->kind != ROW_KILL && (r->need & ~PROMISE_BIT(stdio)))
+			continue;
 		if (r->kind == ROW_KILL)
-			kill = kill || (s->base && matches);
+			kill = kill || (s->base && !s->narrowable && matches);
+		else if (!s->base && (request || (r->kind == ROW_NAMED && !s->names_direct)))
+			asks = asks || matches;
 		else if (r->kind == ROW_ALLOW || !s->base)
 			allow = allow || matches;
 		else if (r->kind == ROW_OWN)
@@ -129,6 +169,12 @@ uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
 	}
 	if (!known)
 		return UNHEARD;
+	/* The empty path, which it lets past under stdio. */
+	if (!s->base && !(promises & PROMISE_BIT(stdio)) && (!s->below || s->below & PROMISE_BIT(stdio)) &&
+		!(s->direct && promises & PROMISE_BIT(rpath)) && (nr == SYS_newfstatat || nr == SYS_statx) &&
+		(uint32_t)args[nr == SYS_newfstatat ? 3 : 2] == AT_EMPTY_PATH && (int32_t)args[0] >= 0)
+		lost = true;
+	allow = allow || (asks && !lost);
 	if (native(s, nr, args))
 		return ALLOWED;
 	if ((s->base || s->direct) && (nr == SYS_newfstatat || nr == SYS_statx) && (promises & PROMISE_BIT(stdio)) &&
@@ -146,8 +192,9 @@ uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6])
 void complain(const struct filter_spec *s, int nr, const uint64_t *args, uint32_t got, uint32_t want)
 {
 	char words[512];
-	fail_msg("[%s] base %d kill %d own %d loading %d: %s(%llx, %llx, %llx, %llx): %x, not %x",
+	fail_msg("[%s] base %d kill %d own %d loading %d narrowable %d direct %d: %s(%llx, %llx, %llx, %llx): %x, not "
+		 "%x",
 		promises_format(s->promises, words, sizeof(words)), s->base, s->kill, s->own_pids, s->loading,
-		syscall_name(nr) ? syscall_name(nr) : "?", (unsigned long long)args[0], (unsigned long long)args[1],
-		(unsigned long long)args[2], (unsigned long long)args[3], got, want);
+		s->narrowable, s->direct, syscall_name(nr) ? syscall_name(nr) : "?", (unsigned long long)args[0],
+		(unsigned long long)args[1], (unsigned long long)args[2], (unsigned long long)args[3], got, want);
 }

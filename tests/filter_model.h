@@ -52,6 +52,8 @@ enum {
 	DIRECT_LOADING,
 	DIRECT_NARROW,
 	DIRECT_NARROW_LOADING,
+	NARROWABLE,
+	NARROWABLE_LOADING,
 	MODES
 };
 extern const struct filter_spec modes[MODES];
@@ -63,6 +65,25 @@ uint64_t set_of(const char *words);
 bool native(const struct filter_spec *s, int nr, const uint64_t args[6]);
 /* What a filter should say, from the table alone: no trees, no libseccomp. */
 uint32_t expected(const struct filter_spec *s, int nr, const uint64_t args[6]);
+/* The number that a native call has on the other architecture, or -1. */
+int foreign_number(int nr);
+
+/* ---- arguments at the edges of the table's conditions ---- */
+struct vectors {
+	int nr;
+	uint64_t (*args)[6];
+	size_t count;
+	bool wide[6]; /* a pointer: its high word means something */
+};
+/* Every row's own arguments, with one argument at a time at every edge. By the native number; freed by vectors_free(). */
+struct vectors vectors_for(int nr);
+void vectors_free(struct vectors *v);
+/* args with the high halves of all ints changed, which the kernel drops. */
+void garble(const struct vectors *v, const uint64_t args[6], uint64_t high, uint64_t out[6]);
+/* The same for one row, thoroughly: each condition's value, its neighbours, every bit of it toggled, the negative ints, the
+ * pointers with one half zero, and two conditions at once. */
+struct vectors edges_for(const struct promise_row *row);
+
 /* Fails the test. */
 void complain(const struct filter_spec *s, int nr, const uint64_t *args, uint32_t got, uint32_t want);
 #endif

@@ -5,7 +5,7 @@
  * memory that pointers lead into, which ends where a page does that cannot be read. The target is this process itself;
  * ioctl is wrapped (see meson.build), so that its request always counts as alive.
  */
-#include "broker/broker.h"
+#include "broker/carrier.h"
 #include "policy/promises.h"
 
 #include <fcntl.h>
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static unsigned char *memory;
 	static char path[2][PATH_MAX];
 	static struct broker broker = {.log = -1};
-	static struct family family = {.broker = &broker, .listener = -1, .pidfd = -1};
+	static struct family family = {.broker = &broker, .listener = -1, .pidfd = -1, .carrier = &carrier_listener};
 	if (size < 14)
 		return 0;
 	if (!memory)

@@ -29,6 +29,10 @@ SOCKET(socket_packet, AF_PACKET, SOCK_RAW, 0x300)
 SOCKET(socket_vsock, AF_VSOCK, SOCK_STREAM, 0)
 SOCKET(socket_alg, AF_ALG, SOCK_SEQPACKET, 0)
 SOCKET(socket_xdp, 44, SOCK_RAW, 0)
+SOCKET(socket_sctp, AF_INET, SOCK_STREAM, IPPROTO_SCTP)
+SOCKET(socket_udplite, AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
+SOCKET(socket_uevents, AF_NETLINK, SOCK_RAW, 15)
+SOCKET(socket_unix_libc, AF_UNIX, SOCK_RAW | SOCK_CLOEXEC, 0)
 SOCKET(socket_high_bits, 0x100000000 | AF_INET, 0x100000000 | SOCK_STREAM, 0)
 
 /* A pair is the target's own; with a name it must not become a way to others. */
@@ -171,6 +175,83 @@ static int inet_sendmsg(const struct hostile *h)
 	return fd < 0 ? -errno : SYS(SYS_sendmsg, fd, &m, 0);
 }
 
+/* The address in no family, which v4 datagrams take for AF_INET. */
+static int inet_sendto_unspecified(const struct hostile *h)
+{
+	struct sockaddr_in a = loopback(h);
+	long fd = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0);
+
+	a.sin_family = AF_UNSPEC;
+	return fd < 0 ? -errno : SYS(SYS_sendto, fd, "x", 1, 0, &a, sizeof(a));
+}
+
+static int inet6_sendto_v4(const struct hostile *h)
+{
+	struct sockaddr_in a = loopback(h);
+	long fd = syscall(SYS_socket, AF_INET6, SOCK_DGRAM, 0);
+
+	return fd < 0 ? -errno : SYS(SYS_sendto, fd, "x", 1, 0, &a, sizeof(a));
+}
+
+/* connect() only notes the address then; the next write sends it. */
+static int inet_fast_open_connect(const struct hostile *h)
+{
+	int one = 1;
+	long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+
+	(void)h;
+	return fd < 0 ? -errno : SYS(SYS_setsockopt, fd, IPPROTO_TCP, 30, &one, sizeof(one));
+}
+
+static int inet_sendmmsg(const struct hostile *h)
+{
+	struct sockaddr_in a = loopback(h);
+	struct iovec iov = {"x", 1};
+	struct mmsghdr m[2] = {{{&a, sizeof(a), &iov, 1, NULL, 0, 0}, 0}, {{&a, sizeof(a), &iov, 1, NULL, 0, 0}, 0}};
+	long fd = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0);
+
+	return fd < 0 ? -errno : SYS(SYS_sendmmsg, fd, m, 2, 0);
+}
+
+/* A descriptor to somebody else, and from somebody. */
+static int pass_descriptor(const struct hostile *h, int receive)
+{
+	union {
+		struct cmsghdr c;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u = {.c = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	char c = 'x';
+	struct iovec iov = {&c, 1};
+	struct msghdr m = {NULL, 0, &iov, 1, &u, sizeof(u), 0};
+	int fds[2];
+
+	(void)h;
+	memset(CMSG_DATA(&u.c), 0, sizeof(int));
+	if (syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fds))
+		return -errno;
+	int sent = SYS(SYS_sendmsg, fds[0], &m, 0);
+	return sent < 0 || !receive ? sent : SYS(SYS_recvmsg, fds[1], &m, 0);
+}
+
+static int pass_descriptor_away(const struct hostile *h)
+{
+	return pass_descriptor(h, 0);
+}
+
+static int pass_descriptor_in(const struct hostile *h)
+{
+	return pass_descriptor(h, 1);
+}
+
+static int netlink_listen(const struct hostile *h)
+{
+	unsigned short a[6] = {AF_NETLINK, 0, 0, 0, 1, 0}; /* struct sockaddr_nl, of group 1 */
+	long fd = syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0);
+
+	(void)h;
+	return fd < 0 ? -errno : SYS(SYS_bind, fd, a, sizeof(a));
+}
+
 static int inet_bind(const struct hostile *h)
 {
 	struct sockaddr_in a = loopback(h);
@@ -205,6 +286,17 @@ const struct attempt attempts_sockets[] = {
 	{"socket_vsock", socket_vsock, NO, "inet", 0, 0},
 	{"socket_alg", socket_alg, NO, 0, 0, 0},
 	{"socket_xdp", socket_xdp, NO, 0, 0, 0},
+	{"socket_sctp", socket_sctp, NO, "inet", 0, 0},
+	{"socket_udplite", socket_udplite, NO, "inet", 0, 0},
+	{"socket_uevents", socket_uevents, NO, "inet", 0, 1},
+	{"socket_unix_libc", socket_unix_libc, NO, 0, 0, 1},
+	{"inet_sendto_unspecified", inet_sendto_unspecified, NOBODY, "inet", 0, 1},
+	{"inet6_sendto_v4", inet6_sendto_v4, NOBODY, "inet", 0, 1},
+	{"inet_fast_open_connect", inet_fast_open_connect, NO, "inet", 0, 1},
+	{"inet_sendmmsg", inet_sendmmsg, NOBODY, "inet", 0, 1},
+	{"pass_descriptor_away", pass_descriptor_away, NO, "unix", 0, 1},
+	{"pass_descriptor_in", pass_descriptor_in, NO, "sendfd", 0, 1},
+	{"netlink_listen", netlink_listen, NO, "inet", 0, 1},
 	{"socket_high_bits", socket_high_bits, NO, 0, 0, 1},
 	{"pair_connect", pair_connect, NO, 0, 0, 1},
 	{"pair_bind", pair_bind, NO, 0, 0, 1},

@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "policy/filter.h"
+#include "policy/promises.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,37 +153,60 @@ void body_fatal(void)
 	EXPECT(0, errno);
 }
 
-static int narrow(const char *asked, unsigned parts)
+static int pledge_to(uint64_t promises)
 {
-	long r = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_NARROW, asked, strlen(asked), parts);
-	return r < 0 ? -errno : (int)r;
+	return syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_PLEDGE, NARROW_PROMISES, promises, 0) < 0 ? -errno : 0;
+}
+
+static int unveil_path(const char *tail, const char *perms)
+{
+	snprintf(text, sizeof(text), "%s/%s", top, tail);
+	return syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_UNVEIL, text, perms, 0) < 0 ? -errno : 0;
+}
+
+static int unveil_lock(void)
+{
+	return syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_UNVEIL, NULL, NULL, 0) < 0 ? -errno : 0;
+}
+
+static void narrow_child(void)
+{
+	int r;
+	EXPECT((r = unveil_path("open/sub", "r")) == 0, r);
+	expect_open(in("open/sub/here"), O_RDONLY, 0);
+	expect_open(in("open/sub/here"), O_WRONLY, -EACCES);
+	expect_open(in("open/file"), O_RDONLY, -ENOENT);
+	/* More than there was is not to be had by asking for it. */
+	EXPECT((r = unveil_path("open/sub", "rwxc")) == 0, r);
+	expect_open(in("open/sub/here"), O_WRONLY, 0);
+	expect_open(in("open/file"), O_RDONLY, -ENOENT);
+	EXPECT((r = unveil_path("open/sub", "r")) == 0, r);
+	EXPECT((r = unveil_lock()) == 0, r);
+	EXPECT((r = unveil_path("open", "r")) == -EPERM, r);
+	EXPECT((r = pledge_to(PROMISE_BIT(stdio) | PROMISE_BIT(rpath))) == 0, r);
+	EXPECT((r = pledge_to(PROMISE_BIT(stdio) | PROMISE_BIT(wpath))) == -EPERM, r);
+	EXPECT((r = pledge_to(PROMISE_BIT(stdio))) == 0, r);
+	expect_open(in("open/sub/here"), O_RDONLY, -EPERM);
+	_exit(0);
 }
 
 void body_narrow(void)
 {
 	int r;
-	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, 0, 0, 0) == 0, errno);
-	EXPECT((r = narrow("pledge stdio rpath inet\n", NARROW_PROMISES)) == -EPERM, r);
-	EXPECT((r = narrow("pledge stdio rpth\n", NARROW_PROMISES)) == -EINVAL, r);
-	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_NARROW, 1, 100, 0) < 0 && errno == EFAULT, errno);
-	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_NARROW, text, 1UL << 40, 0) < 0 && errno == E2BIG, errno);
-	snprintf(text, sizeof(text), "unveil %s/secret r\n", top);
-	EXPECT((r = narrow(text, NARROW_UNVEILS)) == -EPERM, r);
+	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, AIRLOCK_QUERY_FLAGS) == 0, errno);
+	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, 77) < 0 && errno == EINVAL, errno);
+	EXPECT(syscall(AIRLOCK_SYSCALL, 99, 0, 0, 0) < 0 && errno == EINVAL, errno);
+	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_PLEDGE, ~0ul, 0, 0) < 0 && errno == EINVAL, errno);
+	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_UNVEIL, 1, "r", 0) < 0 && errno == EFAULT, errno);
+	EXPECT(syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_UNVEIL, text, 1, 0) < 0 && errno == EFAULT, errno);
+	EXPECT((r = unveil_path("secret", "r")) == -ENOENT, r);
+	EXPECT((r = unveil_path("open", "rz")) == -EINVAL, r);
+	EXPECT((r = unveil_path("open", "rd")) == -EINVAL, r);
 	expect_open(in("open/file"), O_RDONLY, 0);
 	pid_t pid = fork();
 	EXPECT(pid >= 0, errno);
-	if (!pid) {
-		snprintf(text, sizeof(text), "unveil %s/open/sub r\n", top);
-		EXPECT((r = narrow(text, NARROW_UNVEILS)) == 0, r);
-		expect_open(in("open/sub/here"), O_RDONLY, 0);
-		expect_open(in("open/sub/here"), O_WRONLY, -EACCES);
-		expect_open(in("open/file"), O_RDONLY, -ENOENT);
-		snprintf(text, sizeof(text), "unveil %s/open r\n", top);
-		EXPECT((r = narrow(text, NARROW_UNVEILS)) == -EPERM, r);
-		EXPECT((r = narrow("pledge stdio\n", NARROW_PROMISES)) == 0, r);
-		expect_open(in("open/sub/here"), O_RDONLY, -EPERM);
-		_exit(0);
-	}
+	if (!pid)
+		narrow_child();
 	int status = 1;
 	waitpid(pid, &status, 0);
 	if (status)
@@ -191,27 +215,21 @@ void body_narrow(void)
 	expect_open(in("open/sub/here"), O_WRONLY, 0);
 }
 
-static int narrow_path(const char *tail, const char *perms)
-{
-	snprintf(text, sizeof(text), "unveil %s/%s %s\n", top, tail, perms);
-	return narrow(text, NARROW_UNVEILS);
-}
-
 /* As unveil(2): where everything was visible, each unveil adds a path, until it is locked. */
 void body_add(void)
 {
 	int r;
 	expect_open(in("secret/file"), O_RDONLY, 0);
-	EXPECT((r = narrow_path("open/sub", "r")) == 0, r);
+	EXPECT((r = unveil_path("open/sub", "r")) == 0, r);
 	expect_open(in("open/sub/here"), O_RDONLY, 0);
 	expect_open(in("open/file"), O_RDONLY, -ENOENT);
 	expect_open(in("secret/file"), O_RDONLY, -ENOENT);
-	EXPECT((r = narrow_path("secret/file", "r")) == 0, r);
+	EXPECT((r = unveil_path("secret/file", "r")) == 0, r);
 	expect_open(in("open/sub/here"), O_RDONLY, 0);
 	expect_open(in("secret/file"), O_RDONLY, 0);
 	expect_open(in("secret"), O_RDONLY, -ENOENT);
-	EXPECT((r = narrow("", NARROW_LOCK)) == 0, r);
-	EXPECT((r = narrow_path("open/file", "r")) == -EPERM, r);
+	EXPECT((r = unveil_lock()) == 0, r);
+	EXPECT((r = unveil_path("open/file", "r")) == -EPERM, r);
 	expect_open(in("open/file"), O_RDONLY, -ENOENT);
-	EXPECT((r = narrow("", NARROW_LOCK)) == 0, r);
+	EXPECT((r = unveil_lock()) == 0, r);
 }

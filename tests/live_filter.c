@@ -19,9 +19,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static void confine(const char *promises)
+static void confine(const char *promises, bool base)
 {
-	struct filter_spec spec = {.base = true, .own_pids = true};
+	struct filter_spec spec = {.base = base, .own_pids = true};
 	struct sock_filter *code;
 	size_t len;
 	if (promises_parse(promises, &spec.promises, NULL) < 0 || filter_compile(&spec, &code, &len) < 0)
@@ -31,17 +31,22 @@ static void confine(const char *promises)
 		_exit(99);
 }
 
-static int live(int (*body)(void))
+static int live_as(const char *promises, bool base, int (*body)(void))
 {
 	int status;
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		confine("stdio");
+		confine(promises, base);
 		_exit(body());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+static int live(int (*body)(void))
+{
+	return live_as("stdio", true, body);
 }
 
 static int live_work(void)
@@ -103,7 +108,31 @@ static int live_x32(void)
 {
 	return syscall(0x40000000 | SYS_getpid) < 0;
 }
+
+/* Of the calls that are x32's own. */
+static int live_x32_own(void)
+{
+	return syscall(0x40000000 | 520) < 0;
+}
+
+/* i386's exit(), by which a process would end as it likes. */
+static int live_i386_exit(void)
+{
+	long r;
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(1L), "b"(0L) : "memory");
+	return 0;
+}
 #endif
+
+/* Numbers that no kernel knows, or none of those that this was written for. A tracer's -1 is one of them. */
+static int live_unknown(void)
+{
+	static const long numbers[] = {470, 512, 600, 1023, 1024, 4096, 0x3fffffff, -1};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (syscall(numbers[i], 0, 0, 0) >= 0 || errno != ENOSYS)
+			return 1 + (int)i;
+	return 42;
+}
 
 static void assert_killed(int status)
 {
@@ -119,10 +148,26 @@ static void test_live(void **state)
 	assert_int_equal(WEXITSTATUS(status), 42);
 	assert_killed(live(live_ptrace));
 	assert_killed(live(live_listener));
+}
+
+/* Whatever was promised, and in narrowing filters, which have no listener, as well. */
+static void test_foreign_entries_and_unknown_numbers(void **state)
+{
+	(void)state;
+	static const char *const sets[] = {"", "stdio", "stdio rpath wpath cpath proc exec inet unix id"};
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		for (unsigned base = 0; base < 2; base++) {
+			int status = live_as(sets[i], base, live_unknown);
+			assert_true(WIFEXITED(status));
+			assert_int_equal(WEXITSTATUS(status), 42);
 #ifdef __x86_64__
-	assert_killed(live(live_x32));
-	assert_killed(live(live_i386));
+			assert_killed(live_as(sets[i], base, live_x32));
+			assert_killed(live_as(sets[i], base, live_x32_own));
+			assert_killed(live_as(sets[i], base, live_i386));
+			assert_killed(live_as(sets[i], base, live_i386_exit));
 #endif
+		}
+	}
 }
 
 static double milliseconds(void)
@@ -165,6 +210,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_foreign_entries_and_unknown_numbers),
 		cmocka_unit_test(test_cost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,9 @@ static inline void take_policy(struct source *s, struct policy *p)
 	p->everything = (bits & 6) == 6;
 	p->any_address = (bits & 24) == 24;
 	p->kill = bits & 32;
+	p->abort = !p->kill && bits & 128;
 	p->locked = bits & 64;
+	p->pledged = take(s, 2);
 	for (unsigned n = take(s, 8); n > 0; n--) {
 		take_path(s, path);
 		unsigned perms = take(s, 256);
@@ -185,8 +187,8 @@ static inline void check_path(const struct policy *a, const struct policy *b, co
 		    of_b = policy_judge(b, path, need, NULL);
 		REQUIRE(of_r != 0 || (of_a == 0 && of_b == 0));
 		REQUIRE(!(need & 15) || of_r == 0 || of_a != 0 || of_b != 0);
-		/* What one hides stays hidden. */
-		REQUIRE((of_a != -2 && of_b != -2) || of_r == -2);
+		/* What one hides stays hidden; as pledge(2) has it, a name that nothing may be done with is refused. */
+		REQUIRE((of_a != -2 && of_b != -2) || of_r == -2 || (r->abort && of_r == -13));
 	}
 	bool below = false;
 	for (size_t i = 0; i < r->unveil_count; i++)
@@ -225,6 +227,8 @@ static inline void check_rest(const struct policy *a, const struct policy *b, co
 	for (int i = 0; i < LIMIT_COUNT; i++)
 		REQUIRE(r->limits[i] == (a->limits[i] < b->limits[i] ? a->limits[i] : b->limits[i]));
 	REQUIRE(r->kill == (a->kill || b->kill));
+	REQUIRE(r->abort == ((a->abort || b->abort) && !r->kill));
+	REQUIRE(r->pledged == (a->pledged || b->pledged));
 	/* Every rule of both sides is there. */
 	for (unsigned side = 0; side < 2; side++) {
 		const struct policy *p = side ? b : a;
@@ -242,9 +246,9 @@ static inline bool same_policy(const struct policy *a, const struct policy *b)
 	if (a->promises != b->promises || a->exec_given != b->exec_given ||
 		(a->exec_given && a->exec_promises != b->exec_promises) || a->everything != b->everything ||
 		a->locked != b->locked || a->any_address != b->any_address || a->kill != b->kill ||
-		a->tolerate != b->tolerate || a->unveil_count != b->unveil_count ||
-		a->address_count != b->address_count || a->env_count != b->env_count ||
-		memcmp(a->limits, b->limits, sizeof(a->limits)) != 0)
+		a->abort != b->abort || a->pledged != b->pledged || a->tolerate != b->tolerate ||
+		a->unveil_count != b->unveil_count || a->address_count != b->address_count ||
+		a->env_count != b->env_count || memcmp(a->limits, b->limits, sizeof(a->limits)) != 0)
 		return false;
 	for (size_t i = 0; i < a->unveil_count; i++) {
 		const struct unveil *u = &a->unveils[i], *v = &b->unveils[i];
@@ -307,14 +311,167 @@ static inline void check_narrow(const uint8_t *data, size_t size)
 	narrowed(&a_cb, &a, &cb);
 	check_same(&ab_c, &a_cb);
 
-	/* A part that is not asked for stays; `kill` has no part. */
+	/* A part that is not asked for stays; `kill`, `abort` and `pledged` have no part. */
 	REQUIRE(policy_copy(&twice, &a) == 0);
 	REQUIRE(policy_narrow(&twice, &b, 0) == 0);
 	twice.kill = a.kill;
+	twice.abort = a.abort;
+	twice.pledged = a.pledged;
 	REQUIRE(same_policy(&twice, &a));
 
 	struct policy *const all[] = {&a, &b, &c, &ab, &ba, &ab_c, &cb, &a_cb, &twice};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		policy_clear(all[i]);
+}
+
+/* ---- more of the same, by the functions that decide in earnest, at random places ---- */
+
+/* Whether every question that is answered with yes by r is so by a. Nothing of narrow.c is used for that. */
+static inline void check_not_wider(const struct policy *a, const struct policy *r, uint64_t *seed)
+{
+	for (int i = 0; i < 24; i++) {
+		uint8_t bytes[8];
+		char path[64];
+		for (size_t k = 0; k < sizeof(bytes); k++)
+			bytes[k] = (uint8_t)(xorshift(seed) >> 24);
+		struct source s = {bytes, sizeof(bytes)};
+		take_path(&s, path);
+		unsigned need = (unsigned)(xorshift(seed) >> 20) & 31;
+		const struct unveil *rule = NULL;
+		REQUIRE(policy_judge(r, path, need, &rule) != 0 || policy_judge(a, path, need, NULL) == 0);
+		REQUIRE(!(policy_perms_at(r, path) & ~policy_perms_at(a, path)));
+		REQUIRE(!(policy_perms_below(r, path) & ~policy_perms_below(a, path)));
+		uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, [12] = 10};
+		uint64_t bits = xorshift(seed);
+		for (size_t k = 12; k < 16; k++)
+			ip[k] = bits & 1 ? ip[k] : (uint8_t)(bits >> k);
+		if (bits & 2)
+			memset(ip, 0, 12), ip[0] = bits & 4 ? 0xfd : 0;
+		enum address_kind kind = bits & 8 ? ADDRESS_TCP : ADDRESS_UDP;
+		uint16_t port = (uint16_t)(bits >> 40) % 12;
+		REQUIRE(policy_judge_address(r, kind, bits & 16, ip, port) != 0 ||
+			policy_judge_address(a, kind, bits & 16, ip, port) == 0);
+		const char *name = bits & 32 ? "/a/socket" : bits & 64 ? "@name" : path;
+		REQUIRE(policy_judge_unix(r, bits & 16, name) != 0 || policy_judge_unix(a, bits & 16, name) == 0);
+		unsigned missing;
+		uint64_t promises = xorshift(seed) & xorshift(seed) & xorshift(seed) & 0xfffffffff;
+		REQUIRE(policy_promised(r, promises, &missing) != 0 || policy_promised(a, promises, &missing) == 0);
+	}
+	for (int i = 0; i < LIMIT_COUNT; i++)
+		REQUIRE(r->limits[i] <= a->limits[i]);
+	REQUIRE(!a->kill || r->kill);
+	REQUIRE(!a->exec_given || (r->exec_given && !(r->exec_promises & ~a->exec_promises)));
+}
+
+static inline bool same_unveils(const struct policy *a, const struct policy *b)
+{
+	bool same = a->everything == b->everything && a->unveil_count == b->unveil_count;
+	for (size_t i = 0; same && i < a->unveil_count; i++) {
+		const struct unveil *u = &a->unveils[i], *v = &b->unveils[i];
+		same = strcmp(u->path, v->path) == 0 && u->perms == v->perms && u->name == v->name;
+	}
+	return same;
+}
+
+static inline bool same_addresses(const struct policy *a, const struct policy *b)
+{
+	bool same = a->any_address == b->any_address && a->address_count == b->address_count;
+	for (size_t i = 0; same && i < a->address_count; i++) {
+		char x[200], y[200];
+		policy_address_format(&a->addresses[i], x, sizeof(x));
+		policy_address_format(&b->addresses[i], y, sizeof(y));
+		same = strcmp(x, y) == 0 && a->addresses[i].bind == b->addresses[i].bind;
+	}
+	return same;
+}
+
+/* For every choice of parts: what is asked for becomes what it becomes when all are, the rest is untouched. */
+static inline void check_parts(const struct policy *a, const struct policy *b, const struct policy *all)
+{
+	for (unsigned parts = 0; parts < 64; parts++) {
+		struct policy r;
+		REQUIRE(policy_copy(&r, a) == 0);
+		REQUIRE(policy_narrow(&r, b, parts) == 0);
+		REQUIRE(r.promises == (parts & NARROW_PROMISES ? all : a)->promises);
+		const struct policy *exec = parts & NARROW_EXEC ? all : a;
+		REQUIRE(r.exec_given == exec->exec_given && r.exec_promises == exec->exec_promises);
+		REQUIRE(same_unveils(&r, parts & NARROW_UNVEILS ? all : a));
+		REQUIRE(same_addresses(&r, parts & NARROW_ADDRESSES ? all : a));
+		REQUIRE(memcmp(r.limits, (parts & NARROW_LIMITS ? all : a)->limits, sizeof(r.limits)) == 0);
+		REQUIRE(r.locked == (a->locked || parts & NARROW_LOCK));
+		REQUIRE(r.tolerate == a->tolerate && r.env_count == a->env_count);
+		policy_clear(&r);
+	}
+}
+
+/* An empty list is nothing: not what there was, and not all. */
+static inline void check_nothing(const struct policy *a, uint64_t *seed)
+{
+	struct policy r, none;
+	char path[64];
+	policy_init(&none);
+	narrowed(&r, a, &none);
+	REQUIRE(r.promises == 0 && !r.everything && !r.any_address && r.address_count == 0);
+	for (int i = 0; i < 20; i++) {
+		uint8_t bytes[4] = {(uint8_t)(xorshift(seed) >> 24), (uint8_t)(xorshift(seed) >> 24),
+			(uint8_t)(xorshift(seed) >> 24), (uint8_t)(xorshift(seed) >> 24)};
+		struct source s = {bytes, sizeof(bytes)};
+		take_path(&s, path);
+		for (unsigned need = 1; need < 32; need++)
+			REQUIRE(policy_judge(&r, path, need, NULL) != 0);
+		REQUIRE(policy_judge_unix(&r, i & 1, "/a/socket") != 0);
+	}
+	check_not_wider(a, &r, seed);
+	check_not_wider(&none, &r, seed);
+	policy_clear(&r);
+	policy_clear(&none);
+}
+
+/* Many narrowings in two orders, some of them twice: never wider at any step, and the same in the end. */
+#define SEQUENCE 5
+static inline void check_sequence(const uint8_t *data, size_t size, uint64_t seed)
+{
+	struct source s = {data, size};
+	struct policy asked[SEQUENCE], ends[2];
+	bool whole = true;
+	for (size_t i = 0; i < SEQUENCE; i++)
+		take_policy(&s, &asked[i]);
+	for (unsigned round = 0; round < 2; round++) {
+		unsigned order[2 * SEQUENCE], count = SEQUENCE;
+		for (unsigned i = 0; i < SEQUENCE; i++)
+			order[i] = i;
+		for (unsigned i = SEQUENCE - 1; i > 0; i--) {
+			unsigned other = (unsigned)(xorshift(&seed) >> 20) % (i + 1), kept = order[i];
+			order[i] = order[other];
+			order[other] = kept;
+		}
+		while (count < 2 * SEQUENCE)
+			order[count++] = (unsigned)(xorshift(&seed) >> 20) % SEQUENCE;
+		struct policy *now = &ends[round];
+		REQUIRE(policy_copy(now, &asked[order[0]]) == 0);
+		for (unsigned i = 1; i < count; i++) {
+			struct policy before;
+			REQUIRE(policy_copy(&before, now) == 0);
+			int e = policy_narrow(now, &asked[order[i]], NARROW_ALL);
+			REQUIRE(e == 0 || e == -7 /* E2BIG */);
+			REQUIRE(e == 0 || same_policy(now, &before));
+			whole = whole && e == 0;
+			check_not_wider(&before, now, &seed);
+			if (e == 0)
+				check_not_wider(&asked[order[i]], now, &seed);
+			policy_clear(&before);
+		}
+	}
+	if (whole)
+		check_same(&ends[0], &ends[1]);
+	struct policy all;
+	narrowed(&all, &asked[0], &asked[1]);
+	check_parts(&asked[0], &asked[1], &all);
+	policy_clear(&all);
+	check_nothing(&asked[0], &seed);
+	for (size_t i = 0; i < SEQUENCE; i++)
+		policy_clear(&asked[i]);
+	policy_clear(&ends[0]);
+	policy_clear(&ends[1]);
 }
 #endif

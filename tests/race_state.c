@@ -20,8 +20,7 @@
 #include <unistd.h>
 
 #define SYSCALL_AIRLOCK 44040
-#define OP_NARROW 1
-#define PARTS_UNVEILS 4
+#define OP_UNVEIL 4
 
 static char x_name[300], y_name[300], x_dir[300], y_dir[300];
 
@@ -218,15 +217,13 @@ static void *opener(void *unused)
 
 static void narrow_one(unsigned i)
 {
-	char text[400];
 	pthread_t a, b;
 
 	atomic_store(&done, false);
 	pthread_create(&a, NULL, forker, NULL);
 	pthread_create(&b, NULL, opener, NULL);
 	nanosleep(&(struct timespec){0, (long)(i % 8) * 300000}, NULL);
-	snprintf(text, sizeof(text), "unveil %s r\n", x_dir);
-	long r = syscall(SYSCALL_AIRLOCK, OP_NARROW, text, strlen(text), PARTS_UNVEILS);
+	long r = syscall(SYSCALL_AIRLOCK, OP_UNVEIL, x_dir, "r", 0);
 	judged(!r, "narrowing", -errno);
 	atomic_store(&narrowed, true);
 	pthread_join(a, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The tree and the requests of the tests of path resolution. Runs in the test, which is broker and target at once. */
+#include "broker/carrier.h"
 #include "tests/resolve_tree.h"
 
 #include "policy/promises.h"
@@ -17,7 +18,7 @@
 
 char top[64], paths[2][PATH_MAX + 16];
 struct broker b;
-struct family f;
+struct family f = {.carrier = &carrier_listener};
 struct state s;
 struct request r;
 
@@ -69,6 +70,17 @@ bool state_ours(struct family *family, pid_t pid)
 }
 
 pid_t process_outside(struct request *q, pid_t id)
+{
+	(void)q;
+	return id;
+}
+
+void state_unveiled(const struct request *q, struct state *wide)
+{
+	*wide = *q->state;
+}
+
+pid_t thread_outside(struct request *q, pid_t id)
 {
 	(void)q;
 	return id;

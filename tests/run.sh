@@ -13,7 +13,10 @@ only=${ONLY:-}
 
 sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev libcap-dev libbsd-dev libcmocka-dev \
 	libpng-dev libjpeg-dev zlib1g-dev musl-tools clang-format clang-tidy mandoc binutils util-linux diffutils python3 \
-	libxml2-utils poppler-utils sqlite3 git rsync perl make patch cpio ed xz-utils bzip2 attr acl file || exit 1
+	libxml2-utils poppler-utils sqlite3 git rsync perl make patch cpio ed xz-utils bzip2 attr acl file jq openssl \
+	unzip expat libarchive-tools libtiff-tools mupdf-tools qpdf ffmpeg dpkg-dev libarchive-dev libjansson-dev libcjson-dev libtiff-dev libwebp-dev libgif-dev \
+	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
+	libexpat1-dev libtls-dev locales tzdata || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
@@ -97,25 +100,53 @@ everything() {
 	for t in "$copy"/test_*; do
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_layers live_broker live_guest live_direct; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 120 "$@" "$copy/$t"
 	done
 	suite "live_view, $user" 300 "$@" "$copy/live_view" "$copy/airlock"
+	suite "live_narrow, $user" 200 "$@" "$copy/live_narrow"
 	suite "live_unveil, $user" 200 "$@" "$copy/live_unveil"
+	suite "live_socket, $user" 200 "$@" "$copy/live_socket"
 	suite "live_exec, $user" 400 "$@" "$copy/live_exec" "$copy/airlock"
 	suite "live_exec policies, $user" 300 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
+	suite "live_abort, $user" 200 "$@" "$copy/live_abort" "$copy/airlock"
 	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
+	suite "live_nested, $user" 200 "$@" "$copy/live_nested" "$copy/airlock"
 	suite "live_attr, $user" 200 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
 	suite "live_race, $user" 300 "$@" "$copy/live_race"
 	suite "live_run, $user" 400 "$@" sh "$copy/live_run.sh" "$copy/airlock" "$copy"
 	for kind in posix posix_musl; do
 		[ ! -x "$copy/$kind" ] || suite "$kind, $user" 900 "$@" sh "$copy/posix.sh" "$copy/airlock" "$copy/$kind"
 	done
+	for kind in glibc static musl musl_static cxx; do
+		[ ! -x "$copy/libc_$kind" ] ||
+			suite "libc, $kind, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" run "$copy/libc_$kind"
+	done
+	suite "libc, direct, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" direct "$copy/libc_glibc"
+	for how in pledge openbsd; do
+		for kind in in_place cxx_in_place; do
+			[ ! -x "$copy/libc_$kind" ] ||
+				suite "libc, $how, $kind, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" $how "$copy/libc_$kind"
+		done
+	done
+	suite "openbsd_worker, $user" 60 "$@" "$copy/openbsd_worker"
+	for t in openbsd_pledge openbsd_unveil; do
+		suite "$t, $user" 300 "$@" "$copy/$t"
+		suite "$t, shared library, $user" 300 "$@" env LD_LIBRARY_PATH="$copy/lib" "$copy/${t}_shared"
+		if [ -x "$copy/${t}_static" ]; then
+			suite "$t, static, $user" 300 "$@" "$copy/${t}_static"
+		else
+			suite "$t, static, $user" 10 echo "skip $t, static: a library is not here as a static one"
+		fi
+	done
 	suite "programs, $user" 1200 "$@" sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "programs under direct rules, $user" 1200 "$@" env DIRECT=d sh "$copy/programs.sh" "$copy/airlock" "$copy"
+	suite "parsers, $user" 400 "$@" sh "$copy/parsers.sh" "$copy/airlock" "$copy"
+	suite "openbsd programs, $user" 400 "$@" sh "$copy/openbsd_programs.sh" "$scratch/openbsd"
 	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
 	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
 	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker
+	suite "carrier, $user" 900 "$@" sh "$copy/carrier.sh" "$copy"
 	for kind in one static; do
 		suite "hostile under airlock run, $kind, $user" 600 \
 			"$@" "$copy/hostile" run "$copy/airlock" "$copy/hostile_$kind" "run-$kind"
@@ -125,17 +156,23 @@ everything() {
 copy=$scratch/copy
 mkdir "$copy"
 find "$build" "$build/tests" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$copy/" \;
-cp -R tests/*.sh tests/posix_known tests/programs "$copy/"
+cp -R tests/*.sh tests/posix_known tests/programs tests/parsers tests/openbsd "$copy/"
+mkdir "$copy/lib"
+cp -P "$build"/libairlock.so*[0-9] "$copy/lib/"
 chmod -R a+rX "$copy"
 
 suite "api" 200 sh tests/api.sh "$build"
 step "clang-format" 120 sh -c 'find . -path "./build*" -prune -o -name "*.[ch]" -print | xargs clang-format --dry-run -Werror'
 step "clang-tidy" 600 sh tests/tidy.sh "$build"
+step "promises and system calls" 60 sh -c '"$0/tests/promise_table" | diff -u docs/promises.md -' "$build"
 step "manual" 60 mandoc -T lint -W warning docs/airlock.1 docs/airlock.3
 for t in "$copy"/fuzz_*; do
 	name=${t##*/fuzz_}
 	[ ! -d "tests/corpus/$name" ] || step "fuzz $name" 200 "$t" -n 200 "tests/corpus/$name"
 done
+# Other people's programs that call pledge(2), built once for all users.
+step "openbsd programs, build" 900 sh tests/openbsd/build.sh "$build" "$scratch/openbsd"
+[ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
 step "examples" 300 env BUILD="$build" sh examples/run.sh
 if [ "$(id -u)" = 0 ]; then
 	everything root env TMPDIR=/tmp
@@ -159,7 +196,7 @@ sanitizer() {
 	fi
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-if sanitizer address address,undefined "unit live_guest live_death hostile airlock:executable"; then
+if sanitizer address address,undefined "unit live_guest live_death live_socket hostile airlock:executable"; then
 	for t in "$scratch/address/tests"/test_*; do
 		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
 	done
@@ -170,7 +207,7 @@ if sanitizer address address,undefined "unit live_guest live_death hostile airlo
 	done
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
-	for t in "live_lane" "live_guest" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+	for t in "live_lane" "live_guest" "live_socket" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
 		suite "sanitizer address, ${t%% /*}" 400 "$scratch/address/tests/"$t
 	done
 fi

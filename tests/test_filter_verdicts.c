@@ -81,7 +81,8 @@ static void test_no_path_and_no_way_out_is_ever_allowed(void **state)
 			}
 		}
 		for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
-			assert_int_equal(ask(&f, NATIVE, syscall_number(out[i]), (const uint64_t[6]){0}), KILLED);
+			assert_int_equal(ask(&f, NATIVE, syscall_number(out[i]), (const uint64_t[6]){0}),
+				spec.narrowable && !spec.kill ? NOTIFIED : KILLED);
 		for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 			if (syscall_number(never[i]) >= 0)
 				assert_int_equal(ask(&f, NATIVE, syscall_number(never[i]), (const uint64_t[6]){0}),
@@ -139,7 +140,7 @@ static void test_sizes(void **state)
 		}
 		print_message(
 			"[%s]: %zu instructions; read runs %u, the longest way %u\n", sets[i], f.len, steps, worst);
-		assert_true(i != 1 || f.len < 400);
+		assert_true(i != 1 || f.len < 450);
 		free(f.code);
 	}
 }

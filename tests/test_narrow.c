@@ -149,6 +149,41 @@ static void test_properties(void **state)
 	}
 }
 
+static void test_sequences(void **state)
+{
+	(void)state;
+	uint64_t seed = 0x853c49e6748fea9b;
+	uint8_t bytes[600];
+	for (int round = 0; round < 300; round++) {
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)(xorshift(&seed) >> 24);
+		check_sequence(bytes, sizeof(bytes), seed | 1);
+	}
+}
+
+/* OpenBSD's own bits behind two of the words: fattr is FATTR and CHOWN, chown is CHOWN and CHOWNUID. So neither has the
+ * other in it, and to go from one to the other is to widen. */
+static void test_fattr_and_chown_are_no_subsets(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"fattr", "chown", "error", "rpath", "tmppath"};
+	for (size_t i = 0; i < 5; i++) {
+		for (size_t k = 0; k < 5; k++) {
+			struct policy p, q;
+			char text[40];
+			snprintf(text, sizeof(text), "pledge stdio %s", words[i]);
+			policy_of(&p, text);
+			snprintf(text, sizeof(text), "pledge stdio %s", words[k]);
+			policy_of(&q, text);
+			assert_int_equal(!(q.promises & ~p.promises), i == k);
+			assert_int_equal(policy_narrow(&p, &q, NARROW_PROMISES), 0);
+			assert_int_equal(p.promises == q.promises, i == k);
+			policy_clear(&p);
+			policy_clear(&q);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +194,8 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_sequences),
+		cmocka_unit_test(test_fattr_and_chown_are_no_subsets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static void test_errors_name_line_and_word(void **state)
 		{"tolerate", "line 1: a layer is missing"},
 		{"tolerate pid secomp", "line 1: unknown layer 'secomp'; did you mean 'seccomp'?"},
 		{"tolerate namespace", "line 1: unknown layer 'namespace'; did you mean 'namespaces'?"},
-		{"on-violation", "line 1: errno or kill is missing"},
+		{"on-violation", "line 1: errno, kill or abort is missing"},
 		{"on-violation kil", "line 1: unknown answer 'kil' to a violation; did you mean 'kill'?"},
 		{"on-violation kill x", "line 1: 'x' is one word too many"},
 		{"state all", "line 1: unknown state 'all'"},

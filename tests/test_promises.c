@@ -184,6 +184,36 @@ static void test_hints(void **state)
 	}
 }
 
+static void test_what_is_missing(void **state)
+{
+	(void)state;
+	static const struct {
+		int number;
+		uint64_t args[6], held;
+		unsigned missing;
+	} cases[] = {
+		{SYS_ioctl, {0, 0x5410}, PROMISE_BIT(tty), PROMISE_proc}, /* TIOCSPGRP */
+		{SYS_ioctl, {0, 0x5410}, PROMISE_BIT(proc), PROMISE_tty},
+		{SYS_ioctl, {0, 0x5410}, PROMISE_BIT(proc) | PROMISE_BIT(tty), PROMISE_COUNT},
+		{SYS_ioctl, {0, 0x80045430}, PROMISE_BIT(tty) | PROMISE_BIT(rpath), PROMISE_wpath}, /* TIOCGPTN */
+		{SYS_ioctl, {0, 0x80045430}, 0, PROMISE_rpath},
+		{SYS_ioctl, {0, 0x5412}, UINT64_MAX, PROMISE_COUNT}, /* TIOCSTI */
+		{SYS_openat, {0, 0, O_RDWR | O_CREAT}, PROMISE_BIT(stdio), PROMISE_cpath},
+		{SYS_fchownat, {0}, PROMISE_BIT(chown), PROMISE_COUNT},
+		{SYS_fchownat, {0}, 0, PROMISE_fattr},
+		{SYS_setpriority, {0, 7}, PROMISE_BIT(stdio), PROMISE_proc},
+		{SYS_setpriority, {0, 7}, PROMISE_BIT(id), PROMISE_COUNT},
+		{SYS_mount, {0}, 0, PROMISE_COUNT},
+		{-1, {0}, 0, PROMISE_COUNT},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned got = promise_missing(cases[i].number, cases[i].args, cases[i].held);
+		if (got != cases[i].missing)
+			print_error("case %zu: got %s\n", i, got < PROMISE_COUNT ? promise_name(got) : "none");
+		assert_int_equal(got, cases[i].missing);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_format_reads_back),
 		cmocka_unit_test(test_every_call_has_a_name),
 		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_what_is_missing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,7 +194,8 @@ static void test_narrowed(void **state)
 	assert_int_equal(policy_unveil(&narrow, expand(0, "~/a/ok"), PERM_R, true), 0);
 	assert_int_equal(policy_unveil(&narrow, expand(0, "~/single"), PERM_R, true), 0);
 	int old = open_at(AT_FDCWD, "~/a", O_RDONLY, 0);
-	assert_int_equal(anchors_narrow(&b, &s, &narrow, &anchors), 0);
+	const struct held held = {&b.policy, b.anchors};
+	assert_int_equal(anchors_narrow(&b, held, held, &narrow, &anchors), 0);
 	s.policy = &narrow;
 	s.anchors = anchors;
 	READS("~/a/sub/ok", "sub");
