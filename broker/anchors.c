@@ -255,9 +255,9 @@ static int open_from_held(const void *arg, const char *path)
 	/* A name's parent may be hidden: the name is what is granted, so it is held from the root. */
 	if (!rule || rule->name)
 		return open_from_root(from->b, path);
-	const struct anchor *a = &from->held.anchors[rule - from->held.policy->unveils];
+	const struct anchor *a = from->held.anchors ? &from->held.anchors[rule - from->held.policy->unveils] : NULL;
 	size_t at = below(path, rule->path);
-	if (a->fd < 0)
+	if (!a || a->fd < 0)
 		return -ENOENT;
 	return open_beneath(a->fd, at ? path + at : ".", O_PATH | O_DIRECTORY, 0, 0);
 }

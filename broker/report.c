@@ -157,7 +157,9 @@ static size_t who(const struct request *r, pid_t process, char *buf, size_t len)
 		close(fd);
 	name[n > 0 ? n - 1 : 0] = 0; /* its newline */
 	buf[0] = 0;
-	decode_escape(buf, len, name[0] ? name : "?");
+	/* Without a /proc to ask, as it was called at its start. */
+	const char *exe = r->family->broker->exe ? r->family->broker->exe : "?", *slash = strrchr(exe, '/');
+	decode_escape(buf, len, name[0] ? name : slash ? slash + 1 : exe);
 	size_t at = strlen(buf);
 	return at + (size_t)snprintf(buf + at, len - at, "[%d]: ", (int)process);
 }

@@ -22,7 +22,7 @@
 bool lines_taken(int fd)
 {
 	struct stat st;
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
 	int flags = fcntl(fd, F_GETFL), own = fcntl(fd, F_GETFD);
 	if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY || (own & FD_CLOEXEC) ||

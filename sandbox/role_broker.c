@@ -185,6 +185,8 @@ static void set_up(void)
 		me.b.exe = strdup(me.hello.program);
 	else if (own_len > 0)
 		me.b.exe = strndup(own, (size_t)own_len); /* the targets run the same image */
+	else
+		me.b.exe = strdup(me.hello.name);
 
 	/* As long as it is the host's. */
 	bool stands = getcwd(cwd, sizeof(cwd)) && cwd[0] == '/';

@@ -43,12 +43,18 @@ if command -v clang >/dev/null; then
 	is "and with clang" clang -std=c11 $warnings "$work/use.c"
 fi
 
-sed -n 's/^\t\(airlock_[a-z_]*\);$/\1/p' sandbox/airlock.map | sort >"$work/map"
+printf '#include "sandbox/openbsd.h"\nint main(void)\n{\n\treturn pledge("stdio", 0) || unveil(0, 0);\n}\n' >"$work/openbsd.c"
+is "the header for OpenBSD's programs compiles as C11" cc -std=c11 -I. $warnings "$work/openbsd.c"
+is "and as C++20" c++ -x c++ -std=c++20 -I. $warnings "$work/openbsd.c"
+
+sed -n 's/^\t\([a-z_]*\);$/\1/p' sandbox/airlock.map | sort >"$work/map"
 nm -D --defined-only "$build/libairlock.so" | sed 's/@.*//' | awk '$2 != "A" { print $3 }' | sort >"$work/exported"
 same "the exported symbols are those of the version map" "$work/map" "$work/exported"
-cc -E -P -Isandbox "$work/alone.c" | tr '\n' ' ' | grep -o 'airlock_[a-z_]* *([^;]*) *;' | grep -v '^[a-z_]* *)' |
-	sed 's/ *(.*//' | sort -u >"$work/declared"
-same "the exported symbols are those that the header declares" "$work/declared" "$work/exported"
+{
+	cc -E -P -Isandbox "$work/alone.c" | tr '\n' ' ' | grep -o 'airlock_[a-z_]* *([^;]*) *;' | grep -v '^[a-z_]* *)'
+	cc -E -P sandbox/openbsd.h | grep -o '[a-z]*(.*;'
+} | sed 's/ *(.*//' | sort -u >"$work/declared"
+same "the exported symbols are those that the headers declare" "$work/declared" "$work/exported"
 
 # sandbox -> broker -> policy -> ipc, never the other way.
 direction() {
