@@ -78,6 +78,7 @@ struct broker {
 	bool narrowable; /* the family's filter is: see policy/filter.h */
 	uint64_t promises; /* that any of its processes still has; in place only */
 	bool closed[OPERATIONS]; /* rows of the table that are out of use; in place only, the lane's */
+	bool confined; /* broker_confine() has been here */
 	bool identities; /* its program may become somebody else: see identity.c */
 	/* Direct trees: the kernel resolves what families with `direct` only look at, in their own root, a file system of
 	 * this device. */

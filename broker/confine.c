@@ -284,5 +284,8 @@ int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t e
 	/* Without Landlock in the kernel the targets' layer is missing, too, and their start says so, or it is tolerated. */
 	if (r == -ENOSYS || r == -EOPNOTSUPP)
 		r = 0;
-	return r < 0 ? r : calls_restrict(b, promises_all(&b->policy));
+	if (r == 0)
+		r = calls_restrict(b, promises_all(&b->policy));
+	b->confined = r == 0;
+	return r;
 }

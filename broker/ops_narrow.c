@@ -314,7 +314,8 @@ void narrow_broker(struct family *f)
 	b->promises = left;
 	operations_close(b, left);
 	/* Where that fails, what is decided is decided as before. */
-	(void)broker_shrink(b, left | b->policy.exec_promises);
+	if (b->confined)
+		(void)broker_shrink(b, left | b->policy.exec_promises);
 }
 
 struct answer op_airlock(struct request *r)

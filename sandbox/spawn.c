@@ -129,6 +129,8 @@ static int become_broker(void *arg)
 		if (s != SIGKILL && s != SIGSTOP)
 			sigaction(s, &dfl, NULL);
 	int null = open("/dev/null", O_RDWR);
+	if (null < 0)
+		null = ipc_memfd("airlock-null", NULL, 1, false); /* not in every chroot */
 	int self = fcntl(image, F_DUPFD_CLOEXEC, 10);
 	if (null < 0 || self < 0)
 		goto failed;
@@ -174,8 +176,8 @@ __attribute__((no_sanitize_address)) static int in_between(void *arg)
 	_exit(0);
 }
 
-/* The broker of a program that has put itself where there is no /proc (a daemon in its chroot): no image can be executed, so
- * it is a fork of the program. That costs by the program's size, and the broker has its memory as it was. */
+/* The broker of a program that has put itself where its image cannot be executed (a daemon in its chroot) is a fork of the
+ * program. That costs by the program's size, and the broker has its memory as it was. */
 static _Noreturn void fork_broker(int control)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -187,7 +189,7 @@ static _Noreturn void fork_broker(int control)
 	setsid();
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
-		null = ipc_memfd("airlock-null", NULL, 1, false); /* it is not there either */
+		null = ipc_memfd("airlock-null", NULL, 1, false);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(control, FD_CONTROL) < 0)
 		_exit(127);
 	syscall(SYS_close_range, FD_CONTROL + 1, ~0u, 0);
@@ -239,9 +241,6 @@ static int image_exec(int control, bool keep_stderr)
 		}
 	envp[n] = NULL;
 
-	/* What is executed by somebody with other rights than its own would not believe its role. */
-	if (image < 0 || getauxval(AT_SECURE))
-		return image_fork(control);
 	struct birth_stack b = {control, keep_stderr, argv, envp, 0};
 	size_t size = 65536;
 	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -273,7 +272,7 @@ void broker_handle_free(struct broker_handle *h)
 	free(h);
 }
 
-static int say_hello(int control, const struct broker_birth *birth)
+static int say_hello(int control, const struct broker_birth *birth, bool forked)
 {
 	char *text = NULL;
 	int r = policy_format(&birth->policy->p, airlock_layer_name, &text);
@@ -284,7 +283,7 @@ static int say_hello(int control, const struct broker_birth *birth)
 	struct hello hello = {.version = PROTOCOL_VERSION,
 		.in_place = birth->in_place,
 		.narrowable = birth->narrowable,
-		.has_image = image >= 0,
+		.has_image = image >= 0 && !forked,
 		.has_proc = birth->in_place && birth->proc >= 0,
 		.has_log = birth->policy->log >= 0,
 		.has_program = birth->program >= 0,
@@ -326,9 +325,44 @@ static int say_hello(int control, const struct broker_birth *birth)
 	return r;
 }
 
-int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
+/* A broker of either kind, its control socket in *h, up to its first word. *lives: whether it said one. */
+static int give_birth(struct broker_handle *h, const struct broker_birth *birth, bool forked, bool *lives)
 {
 	int pair[2];
+	char *buffer = malloc(IPC_BYTES_MAX + 16);
+	int r = buffer ? ipc_pair(pair) : -ENOMEM;
+	if (r < 0) {
+		free(buffer);
+		return fail(r, "no memory or descriptors for a broker");
+	}
+	r = forked ? image_fork(pair[1]) : image_exec(pair[1], birth->in_place);
+	close(pair[1]);
+	if (r == 0)
+		r = say_hello(pair[0], birth, forked);
+	if (r == 0) {
+		struct ipc_message m;
+		r = ipc_recv(pair[0], buffer, IPC_BYTES_MAX + 16, 0, &m, true);
+		*lives = r == 1 && m.type == MESSAGE_READY && m.len == sizeof(struct outcome);
+		if (*lives) {
+			struct outcome outcome;
+			memcpy(&outcome, m.data, sizeof(outcome));
+			h->layers = outcome.layers;
+			h->pid = outcome.pid;
+			snprintf(h->note, sizeof(h->note), "%s", outcome.text);
+			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
+		} else {
+			r = fail(-ECHILD, "the broker ended before it was ready; is airlock_init() first in main()?");
+		}
+	}
+	free(buffer);
+	h->control = pair[0];
+	if (r < 0)
+		close(pair[0]);
+	return r;
+}
+
+int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
+{
 	if (!birth->in_place && nested_inside())
 		return nested_spawn(out, birth);
 	if (image < 0 && !birth->in_place)
@@ -336,33 +370,17 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 	if (image >= 0 && image_remember(0, NULL) < 0)
 		return -ENOENT;
 	struct broker_handle *h = calloc(1, sizeof(*h));
-	char *buffer = malloc(IPC_BYTES_MAX + 16);
-	if (!h || !buffer || ipc_pair(pair) < 0) {
-		free(h);
-		free(buffer);
-		return fail(-ENOMEM, "no memory or descriptors for a broker");
-	}
-	int r = image_exec(pair[1], birth->in_place);
-	close(pair[1]);
-	if (r == 0)
-		r = say_hello(pair[0], birth);
-	if (r == 0) {
-		struct ipc_message m;
-		r = ipc_recv(pair[0], buffer, IPC_BYTES_MAX + 16, 0, &m, true);
-		if (r != 1 || m.type != MESSAGE_READY || m.len != sizeof(struct outcome)) {
-			r = fail(-ECHILD, "the broker ended before it was ready; is airlock_init() first in main()?");
-		} else {
-			struct outcome outcome;
-			memcpy(&outcome, m.data, sizeof(outcome));
-			h->layers = outcome.layers;
-			h->pid = outcome.pid;
-			snprintf(h->note, sizeof(h->note), "%s", outcome.text);
-			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
-		}
-	}
-	free(buffer);
+	if (!h)
+		return fail(-ENOMEM, "no memory for a broker");
+	/* A program that was executed with other rights than its caller's would not believe its role. */
+	bool lives = false;
+	int r = image >= 0 && !getauxval(AT_SECURE)
+			? give_birth(h, birth, false, &lives)
+			: fail(-ECHILD, "a program with others' rights cannot execute itself again");
+	/* In a chroot the image's loader or its libraries may be missing. */
+	if (r < 0 && !lives && birth->in_place)
+		r = give_birth(h, birth, true, &lives);
 	if (r < 0) {
-		close(pair[0]);
 		free(h);
 		return r;
 	}
@@ -371,7 +389,6 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 		h->program_dev = st.st_dev;
 		h->program_ino = st.st_ino;
 	}
-	h->control = pair[0];
 	atomic_store(&h->references, 1);
 	*out = h;
 	return 0;
