@@ -51,12 +51,22 @@ static long forks(void)
 }
 
 /* The request, without the filter that the library adds to it. */
-static long narrow(const char *word, const char *promises, int part)
+static long narrow(const char *promises, int part)
 {
-	char text[200];
-	int n = snprintf(text, sizeof(text), "%s %s\n", word, promises);
+	static const char *const words[] = {
+#define PROMISE(name, help) #name,
+#include "policy/promise_names.inc"
+#undef PROMISE
+	};
+	char text[200], *save;
+	unsigned long set = 0;
 
-	return syscall(NARROW, 1, text, n, part);
+	snprintf(text, sizeof(text), "%s", promises);
+	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (strcmp(word, words[i]) == 0)
+				set |= 1ul << i;
+	return syscall(NARROW, 7 /* pledge */, part, set, set);
 }
 
 static long attempt(const char *what)
@@ -70,9 +80,9 @@ static long attempt(const char *what)
 	if (!strncmp(what, "exec:", 5))
 		return execl(of, of, (char *)NULL);
 	if (!strncmp(what, "pledge:", 7))
-		return narrow("pledge", of, 1);
+		return narrow(of, 1);
 	if (!strncmp(what, "exec-pledge:", 12))
-		return narrow("exec", of, 2);
+		return narrow(of, 2);
 	if (!strcmp(what, "fork"))
 		return forks();
 	if (!strcmp(what, "group"))
