@@ -524,7 +524,9 @@ int descriptor_link(const struct request *r, int number); /* O_PATH, of the link
 ssize_t descriptor_name(const struct request *r, int number, char buf[PATH_MAX]);
 bool descriptors_full(const struct request *r); /* the caller can have no more */
 int terminal_again(const struct request *r, int flags); /* its terminal, if one of the first three is one; -ENXIO */
-/* ops_process.c: the broker's number of a process that the caller calls id; -1. */
+/* ops_process.c: whether another thread or process may have the caller's table of descriptors, and change it. */
+bool descriptors_shared(struct request *r);
+/* The broker's number of a process that the caller calls id; -1. */
 pid_t process_outside(struct request *r, pid_t id);
 pid_t thread_outside(struct request *r, pid_t id); /* the same of a thread */
 /* The same for looking only, directories too: an O_PATH descriptor that no target gets. */

@@ -45,7 +45,7 @@ static const int broker_calls[] = {CALL(read), CALL(write), CALL(readv), CALL(wr
 	CALL(mprotect), CALL(munmap), CALL(mremap), CALL(madvise), CALL(brk), CALL(mseal), CALL(membarrier),
 	CALL(msync), CALL(clone), CALL(fork), CALL(vfork), CALL(execve), CALL(execveat), CALL(exit), CALL(exit_group),
 	CALL(wait4), CALL(waitid), CALL(kill), CALL(tgkill), CALL(tkill), CALL(pidfd_open), CALL(pidfd_getfd),
-	CALL(pidfd_send_signal), CALL(process_vm_readv), CALL(process_vm_writev), CALL(ptrace), CALL(setns),
+	CALL(pidfd_send_signal), CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp), CALL(ptrace), CALL(setns),
 	CALL(setsid), CALL(setpgid), CALL(getsid), CALL(getpgid), CALL(getpgrp), CALL(prctl), CALL(arch_prctl),
 	CALL(seccomp), CALL(capget), CALL(capset), CALL(landlock_create_ruleset), CALL(landlock_add_rule),
 	CALL(landlock_restrict_self), CALL(getrlimit), CALL(setrlimit), CALL(prlimit64), CALL(getrusage), CALL(times),

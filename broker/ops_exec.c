@@ -88,9 +88,9 @@ static bool loader_needs(struct request *r)
 /* libc loads code to convert character sets, from a directory of the system's, when it is first asked to, and no program
  * knows that it needs prot_exec for it. The number of the descriptor is judged, and looked up again by the kernel: so
  * nobody may be there to put another file at it meanwhile. 1: granted; 0: another file; else it fails, which libc bears. */
-static int converter(const struct request *r)
+static int converter(struct request *r)
 {
-	char path[PATH_MAX], name[32];
+	char path[PATH_MAX];
 	struct stat st;
 	if (r->nr != SYS_mmap || (r->args[2] & PROT_WRITE) || (r->args[3] & MAP_ANONYMOUS))
 		return 0;
@@ -102,10 +102,7 @@ static int converter(const struct request *r)
 	close(fd);
 	if (!is)
 		return 0;
-	snprintf(name, sizeof(name), "%d/task", (int)r->tid);
-	bool alone = fstatat(r->family->broker->proc, name, &st, 0) == 0 && st.st_nlink == 3 && request_alive(r) &&
-		     !(policy_of(r)->promises & PROMISE_BIT(proc));
-	return alone ? 1 : -EACCES;
+	return descriptors_shared(r) || !request_alive(r) ? -EACCES : 1;
 }
 
 struct answer op_prot_exec(struct request *r)

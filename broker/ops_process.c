@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,28 @@ struct answer op_task(struct request *r)
 	}
 	note_fork(r, now);
 	return go_on;
+}
+
+static bool shares_one(struct request *r, int proc, pid_t pid, void *arg)
+{
+	(void)proc;
+	bool *shares = arg;
+	/* 0: the same table. What cannot be compared counts as that. */
+	*shares = pid != r->tid && state_ours(r->family, pid) && syscall(SYS_kcmp, r->tid, pid, KCMP_FILES, 0, 0) <= 0;
+	return !*shares;
+}
+
+bool descriptors_shared(struct request *r)
+{
+	bool shares = true;
+	char name[40];
+	struct stat st;
+	snprintf(name, sizeof(name), "%d/task", (int)r->tid);
+	if (fstatat(r->family->broker->proc, name, &st, 0) < 0 || st.st_nlink != 3)
+		return true;
+	if (!(policy_of(r)->promises & PROMISE_BIT(proc)))
+		return false; /* nobody can have been made to share them with */
+	return each_process(r, shares_one, &shares) < 0 || shares;
 }
 
 /* ---- signals ---- */
