@@ -96,11 +96,10 @@ void lines_let_go(void)
 	struct stat st;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	bool waited_for = fstat(STDERR_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
-	struct sockaddr_un peer;
-	socklen_t len = sizeof(peer);
+	struct sockaddr_un peer = {0};
+	socklen_t len = sizeof(peer) - 1;
 	/* The log's is our own. */
-	if (waited_for && getpeername(STDERR_FILENO, (struct sockaddr *)&peer, &len) == 0 && S_ISSOCK(st.st_mode) &&
-		fcntl(STDERR_FILENO, F_GETFD) >= 0 && len > sizeof(sa_family_t) &&
+	if (waited_for && S_ISSOCK(st.st_mode) && getpeername(STDERR_FILENO, (struct sockaddr *)&peer, &len) == 0 &&
 		strcmp(peer.sun_path, "/dev/log") == 0)
 		waited_for = false;
 	if (waited_for && null >= 0) {
