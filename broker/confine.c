@@ -83,6 +83,14 @@ struct rules {
 	size_t fd_count;
 };
 
+static void rules_release(struct rules *rules)
+{
+	for (size_t i = 0; i < rules->fd_count; i++)
+		close(rules->fds[i]);
+	free(rules->fds);
+	free(rules->list);
+}
+
 static void rule_add(struct rules *rules, int fd, bool directory, unsigned perms)
 {
 	if (fd >= 0 && perms)
@@ -221,10 +229,7 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 	spec.count = rules.count;
 	r = landlock_enforce(&spec);
 out:
-	for (size_t i = 0; i < rules.fd_count; i++)
-		close(rules.fds[i]);
-	free(rules.fds);
-	free(rules.list);
+	rules_release(&rules);
 	return r;
 }
 
@@ -265,10 +270,7 @@ int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlo
 	spec.count = rules.count;
 	r = landlock_ruleset(&spec);
 out:
-	for (size_t i = 0; i < rules.fd_count; i++)
-		close(rules.fds[i]);
-	free(rules.fds);
-	free(rules.list);
+	rules_release(&rules);
 	return r;
 }
 
