@@ -4,6 +4,7 @@
  * what a target gave. What is judged is what the kernel will do with the copy: an address has many spellings (v4 in v6,
  * no family, unspecified), and all of them are made one before a rule is asked.
  */
+#include "broker/names.h"
 #include "broker/socket.h"
 #include "policy/promises.h"
 
@@ -172,25 +173,42 @@ static bool hears_v4(const struct endpoint *s, const struct place_on_net *to)
 	       (getsockopt(s->fd, SOL_IPV6, IPV6_V6ONLY, &only, &len) < 0 || only == 0);
 }
 
+/* By a rule that says it in numbers, or by one with a name. */
+static int by_rule(struct request *r, const struct contact *c)
+{
+	const struct policy *p = policy_of(r);
+	r->decided = p->any_address ? "any" : NULL;
+	r->rule = policy_address_rule(p, c->kind, c->bind, c->ip, c->port);
+	return r->rule || p->any_address ? 0 : names_judge(r, c);
+}
+
 static int by_rules(struct request *r, const struct endpoint *s, struct kind k, enum use use, struct place_on_net to)
 {
 	const struct policy *p = policy_of(r);
-	enum address_kind kind = k.tcp ? ADDRESS_TCP : ADDRESS_UDP; /* a ping is a datagram, to port 0 */
 	bool bind = use == USE_BIND;
-	if (k.ping && !bind)
-		to.port = 0;
-	int e = policy_judge_address(p, kind, bind, to.ip, to.port);
+	struct contact c = {.kind = k.tcp ? ADDRESS_TCP : ADDRESS_UDP, /* a ping is a datagram, to port 0 */
+		.bind = bind,
+		.port = k.ping && !bind ? 0 : to.port};
+	memcpy(c.ip, to.ip, sizeof(c.ip));
+	int e = by_rule(r, &c);
 	if (e == 0 && bind && s->domain == AF_INET6 && !p->any_address && hears_v4(s, &to)) {
-		memcpy(to.ip, v4_mapped, sizeof(v4_mapped));
-		e = policy_judge_address(p, kind, true, to.ip, to.port);
+		memcpy(c.ip, v4_mapped, sizeof(v4_mapped));
+		e = by_rule(r, &c);
 	}
-	if (e == 0 || resolves(r, k, use, &to))
+	if (e == 0 || e == DECIDED_LATER)
+		return e;
+	if (resolves(r, k, use, &to)) {
+		r->decided = "dns";
 		return 0;
+	}
 	/* Name lookups order what they found by connecting datagram sockets, which sends nothing, and take a no for "not
 	 * reachable". That is nothing to tell of. */
 	if (k.udp && use == USE_CONNECT && policy_judge_address(p, ADDRESS_TCP, false, to.ip, to.port) == 0)
 		return e;
 	describe(r, k.tcp ? "tcp" : "udp", &to);
+	e = ask_judge(r, &c);
+	if (e != -EACCES)
+		return e;
 	r->missing_address = bind ? MISSING_BIND : MISSING_CONNECT;
 	return e;
 }
@@ -226,40 +244,17 @@ static int internet(struct request *r, const struct endpoint *s, struct name *n,
 		describe(r, k.tcp ? "tcp" : "udp", &to);
 	if (p->promises & PROMISE_BIT(inet))
 		return by_rules(r, s, k, use, to);
-	if (resolves(r, k, use, &to))
+	if (resolves(r, k, use, &to)) {
+		r->decided = "dns";
 		return 0;
+	}
 	if (k.udp && use == USE_CONNECT) /* as above */
 		return -EACCES;
 	describe(r, k.tcp ? "tcp" : "udp", &to);
 	return promised(r, PROMISE_BIT(inet));
 }
 
-/* For getifaddrs(): questions to the kernel, and nothing heard from others. What changes anything takes a capability that
- * no target has, and the broker neither. */
-static int netlink(struct request *r, const struct endpoint *s, const struct name *n, enum use use)
-{
-	uint64_t routes = PROMISE_BIT(route) | PROMISE_BIT(wroute), held = policy_of(r)->promises;
-	if (s->protocol != NETLINK_ROUTE) {
-		r->why = "sockets of this protocol are not used";
-		return -EACCES;
-	}
-	if (!(held & (routes | PROMISE_BIT(inet) | PROMISE_BIT(dns))))
-		return promised(r, PROMISE_BIT(inet));
-	if (n->len < sizeof(sa_family_t))
-		return -EINVAL;
-	if (use == USE_CONNECT && n->to.any.sa_family == AF_UNSPEC)
-		return 0;
-	if (n->len < sizeof(n->to.netlink) || n->to.netlink.nl_family != AF_NETLINK)
-		return -EINVAL;
-	if (use == USE_BIND)
-		return n->to.netlink.nl_groups ? promised(r, PROMISE_BIT(route)) : 0;
-	if (n->to.netlink.nl_pid == 0 && n->to.netlink.nl_groups == 0)
-		return 0;
-	r->why = "only the kernel may be asked";
-	return -EACCES;
-}
-
-int name_allow(struct request *r, const struct endpoint *s, struct name *n, enum use use)
+static int decide(struct request *r, const struct endpoint *s, struct name *n, enum use use)
 {
 	switch (s->domain) {
 	case AF_INET:
@@ -268,9 +263,30 @@ int name_allow(struct request *r, const struct endpoint *s, struct name *n, enum
 	case AF_UNIX:
 		return local_allow(r, s, n, use);
 	case AF_NETLINK:
-		return netlink(r, s, n, use);
+		return netlink_allow(r, s, n, use);
 	default:
 		r->why = "sockets of this family are not used";
 		return -EACCES;
 	}
+}
+
+/* Whether r's process has given nothing up since r->state was its state. */
+static bool current(struct request *r)
+{
+	struct state *now = state_of(r->family, r->tid);
+	bool same = now && now->narrowed == r->state->narrowed;
+	state_release(r->family, now);
+	return same;
+}
+
+int name_allow(struct request *r, const struct endpoint *s, struct name *n, enum use use)
+{
+	int e = decide(r, s, n, use);
+	/* On a slow worker it may have taken long, and was made by what the caller had when it asked. */
+	if (e == 0 && r->slow && !current(r)) {
+		name_close(n);
+		r->why = "its policy was narrowed meanwhile";
+		e = -EACCES;
+	}
+	return e;
 }

@@ -75,6 +75,8 @@ struct broker {
 	atomic_bool moved; /* something was renamed from one anchor's mount to another's: see canonical_of() */
 	bool in_place;
 	bool programs; /* its families run another program than its own image */
+	bool makes_sockets; /* its targets' network is empty: what they may use of the broker's, it makes for them */
+	struct names *names; /* what the hosts in rules stand for: see names.h; NULL when no rule has one */
 	bool trap; /* somebody else's listener is in the way: requests come by the second carrier */
 	bool narrowable; /* the family's filter is: see policy/filter.h */
 	uint64_t promises; /* that any of its processes still has; in place only */
@@ -256,6 +258,8 @@ struct request {
 	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
 	enum { MISSING_NONE, MISSING_CONNECT, MISSING_BIND } missing_address; /* a rule for `address` */
 	char address[160]; /* what a socket's call names, as the policy language writes it; "" when not known */
+	const struct address *rule; /* of r's policy: the rule for an address that allowed it */
+	const char *decided; /* what allowed it instead: "dns", "any", "asked"; NULL */
 	struct job *job; /* what an ANSWER_SLOW keeps for its second run, which drops it; NULL: see socket.h */
 	bool interrupted; /* EINTR is the answer, whatever SA_RESTART says */
 	char canonical[PATH_MAX]; /* the object's path, when known */
@@ -509,6 +513,8 @@ int broker_shrink(struct broker *b, uint64_t promises);
 /* Also those of programs that are executed. */
 uint64_t promises_all(const struct policy *p);
 bool needs_network(const struct policy *p, uint64_t promises);
+/* Whether targets in an empty network may use sockets that are not in it. */
+bool broker_makes_sockets(const struct policy *p);
 /* The broker confines itself: capabilities, no_new_privs, Landlock to the union of the policy (plus extra rules: the
  * loader's files), seccomp. landlock says whether the Landlock part can be had. Before any thread or family exists. */
 int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock);

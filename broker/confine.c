@@ -6,6 +6,7 @@
  * through what any target of this policy may do by itself.
  */
 #include "broker/broker.h"
+#include "broker/socket.h"
 
 #include "policy/promises.h"
 
@@ -162,14 +163,6 @@ static unsigned perms_of_promises(uint64_t promises)
 	return perms;
 }
 
-static bool names_abstract(const struct policy *p)
-{
-	for (size_t i = 0; i < p->address_count; i++)
-		if (p->addresses[i].kind == ADDRESS_UNIX && p->addresses[i].host && p->addresses[i].host[0] == '@')
-			return true;
-	return false;
-}
-
 #define PROMISES_NETWORK                                                                                               \
 	(PROMISE_BIT(inet) | PROMISE_BIT(unix) | PROMISE_BIT(dns) | PROMISE_BIT(getpw) | PROMISE_BIT(route) |          \
 		PROMISE_BIT(wroute))
@@ -182,6 +175,12 @@ uint64_t promises_all(const struct policy *p)
 bool needs_network(const struct policy *p, uint64_t promises)
 {
 	return p->address_count > 0 || promises & PROMISES_NETWORK;
+}
+
+bool broker_makes_sockets(const struct policy *p)
+{
+	const uint64_t beyond = PROMISE_BIT(inet) | PROMISE_BIT(dns) | PROMISE_BIT(route) | PROMISE_BIT(wroute);
+	return (promises_all(p) & beyond) || local_beyond(p);
 }
 
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count)
@@ -199,7 +198,7 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 		goto out;
 	if (b->in_place)
 		spec.scopes &= ~LANDLOCK_SCOPE_SIGNALS;
-	if (names_abstract(p))
+	if (local_beyond(p))
 		spec.scopes &= ~LANDLOCK_SCOPE_ABSTRACT;
 	for (size_t i = 0; i < p->unveil_count; i++) {
 		const struct anchor *a = &b->anchors[i];

@@ -83,6 +83,8 @@ static void request_fill(struct request *r)
 	r->why = NULL;
 	r->canonical[0] = r->address[0] = 0;
 	r->missing_address = MISSING_NONE;
+	r->rule = NULL;
+	r->decided = NULL;
 	r->job = NULL;
 	r->interrupted = false;
 }

@@ -21,13 +21,24 @@ static const char log_socket[] = "/dev/log";
 static const char *const name_services[] = {"/run/nscd/socket", "/var/run/nscd/socket"};
 
 /* The rule for this path or "@name", also where any address is allowed: abstract names are none of those. */
-static bool by_rule(const struct policy *p, bool bind, const char *text)
+static bool by_rule(struct request *r, bool bind, const char *text)
 {
+	const struct policy *p = policy_of(r);
 	for (size_t i = 0; i < p->address_count; i++) {
 		const struct address *a = &p->addresses[i];
-		if (a->kind == ADDRESS_UNIX && a->bind == bind && strcmp(a->host, text) == 0)
+		if (a->kind == ADDRESS_UNIX && a->bind == bind && strcmp(a->host, text) == 0) {
+			r->rule = a;
 			return true;
+		}
 	}
+	return false;
+}
+
+bool local_beyond(const struct policy *p)
+{
+	for (size_t i = 0; i < p->address_count; i++)
+		if (p->addresses[i].kind == ADDRESS_UNIX && p->addresses[i].host[0] == '@')
+			return true;
 	return false;
 }
 
@@ -54,7 +65,7 @@ static int abstract(struct request *r, const struct name *n, enum use use)
 	if (e < 0)
 		return e;
 	memcpy(text + 1, name, len);
-	if (len && strlen(text + 1) == len && by_rule(policy_of(r), use == USE_BIND, text))
+	if (len && strlen(text + 1) == len && by_rule(r, use == USE_BIND, text))
 		return 0;
 	r->missing_address = use == USE_BIND ? MISSING_BIND : MISSING_CONNECT;
 	return -EACCES;
@@ -118,7 +129,7 @@ static int open_path(struct request *r, char *path)
 			close(fd);
 		return p.proc ? -ECONNREFUSED : -ENOENT;
 	}
-	if ((fd == -ENOENT || fd == -EACCES) && path[0] == '/' && by_rule(policy_of(r), false, path)) {
+	if ((fd == -ENOENT || fd == -EACCES) && path[0] == '/' && by_rule(r, false, path)) {
 		r->missing_perms = 0;
 		r->canonical[0] = 0;
 		fd = open_ruled(r, path);
@@ -297,7 +308,7 @@ int local_bind(struct request *r, const struct endpoint *s, const struct name *n
 	r->dirfd[0] = AT_FDCWD;
 	e = resolve_parent(r, 0, PERM_C, &p);
 	r->path[0] = NULL;
-	if ((e == -ENOENT || e == -EACCES) && path[0] == '/' && by_rule(policy_of(r), true, path)) {
+	if ((e == -ENOENT || e == -EACCES) && path[0] == '/' && by_rule(r, true, path)) {
 		r->missing_perms = 0;
 		r->canonical[0] = 0;
 		e = ruled_parent(r, path, &p);

@@ -6,6 +6,7 @@
  * control data; and memory that it let the kernel read would be changed after it was judged.
  */
 #include "broker/message.h"
+#include "broker/names.h"
 #include "policy/promises.h"
 
 #include <errno.h>
@@ -269,7 +270,7 @@ static struct answer messages(struct request *r, struct message *m)
 	ssize_t n = 0;
 	while (m->index < m->count) {
 		n = one(r, m);
-		if (would_wait(r, m, n)) {
+		if (n == DECIDED_LATER || would_wait(r, m, n)) {
 			r->job = &m->job;
 			return answer_slow();
 		}
@@ -299,7 +300,7 @@ static struct answer messages_slowly(struct request *r)
 {
 	struct message *m = (struct message *)r->job;
 	r->job = NULL;
-	int e = m->named ? job_allowed_still(r, &m->job, USE_SEND) : 0;
+	int e = m->ready && m->named ? job_allowed_still(r, &m->job, USE_SEND) : 0;
 	if (e < 0) {
 		message_drop(&m->job);
 		return answer_error(-e);

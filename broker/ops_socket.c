@@ -5,6 +5,7 @@
  * is the kernel's. What may wait does so on a slow worker, and ends with its caller.
  */
 #include "broker/carrier.h"
+#include "broker/names.h"
 #include "broker/socket.h"
 #include "policy/promises.h"
 
@@ -71,6 +72,33 @@ int job_allowed_still(struct request *r, const struct job *j, enum use use)
 
 /* ---- socket: by registers alone ---- */
 
+/* Whether it is this broker that makes the socket. Its targets' own network is empty; abstract names are the network's,
+ * too. Questions to the kernel about it (getifaddrs) get a socket that hears the answers to those alone. */
+static bool made_here(const struct request *r, int domain)
+{
+	const struct broker *b = r->family->broker;
+	if (domain == AF_NETLINK)
+		return b->makes_sockets || !(policy_of(r)->promises & (PROMISE_BIT(route) | PROMISE_BIT(wroute)));
+	return b->makes_sockets && (domain != AF_UNIX || local_beyond(policy_of(r)) || !r->family->carrier->goes_on);
+}
+
+static struct answer make(const struct request *r)
+{
+	const int domain = (int)r->args[0], type = (int)r->args[1];
+	const bool hears_all = policy_of(r)->promises & (PROMISE_BIT(route) | PROMISE_BIT(wroute));
+	int fd = socket(domain, type | SOCK_CLOEXEC, (int)r->args[2]);
+	int e = fd < 0 ? errno : 0;
+	if (e == 0 && domain == AF_NETLINK && !hears_all && netlink_listen_only(fd) < 0) {
+		e = errno;
+		close(fd);
+	}
+	if (e)
+		return answer_error(e);
+	struct answer a = answer_fd(fd, type & SOCK_CLOEXEC);
+	a.sole = true; /* that its end is seen by the peer when the target closes it */
+	return a;
+}
+
 struct answer op_socket(struct request *r)
 {
 	size_t count;
@@ -78,7 +106,7 @@ struct answer op_socket(struct request *r)
 	const uint64_t held = policy_of(r)->promises;
 	for (; count > 0; count--, row++)
 		if (row->number == r->nr && row->need && !(row->need & ~held) && promise_row_matches(row, r->args))
-			return go_on;
+			return made_here(r, (int)r->args[0]) ? make(r) : go_on;
 	return op_refused(r);
 }
 
@@ -166,7 +194,7 @@ struct answer op_connect(struct request *r)
 {
 	struct endpoint s;
 	struct name asked, to;
-	if (r->slow)
+	if (r->job)
 		return connect_slowly(r);
 	int e = endpoint_open(r, (int)r->args[0], &s);
 	/* The kernel looks at the address before it asks what the descriptor is. */
@@ -177,20 +205,21 @@ struct answer op_connect(struct request *r)
 		return answer_error(address < 0 ? -address : -e);
 	to = asked;
 	e = name_allow(r, &s, &to, USE_CONNECT);
+	bool later = e == DECIDED_LATER;
 	if (e == 0 && !may_wait(&s, &to)) {
 		e = connect(s.fd, &to.to.any, to.len) < 0 ? -errno : 0;
 	} else if (e == 0) {
 		e = near(&s, &to) ? connect_soon(&s, &to) : -EINPROGRESS;
 		if (e == -EINPROGRESS) {
 			struct answer a = connect_later(r, &s, &asked, &to);
-			if (a.kind == ANSWER_SLOW)
-				return a; /* which has taken s and to */
+			if (a.kind == ANSWER_SLOW) /* which has taken s and to */
+				return r->slow ? connect_slowly(r) : a;
 			e = -a.error;
 		}
 	}
 	name_close(&to);
 	endpoint_close(&s);
-	return e < 0 ? answer_error(-e) : answer_value(0);
+	return later ? answer_slow() : e < 0 ? answer_error(-e) : answer_value(0);
 }
 
 /* ---- bind, listen ---- */
@@ -211,7 +240,7 @@ struct answer op_bind(struct request *r)
 			e = -errno;
 	}
 	endpoint_close(&s);
-	return e < 0 ? answer_error(-e) : answer_value(0);
+	return e == DECIDED_LATER ? answer_slow() : e < 0 ? answer_error(-e) : answer_value(0);
 }
 
 /* A socket that is not bound takes a port of every address, which is to bind it. One that is bound was judged then, to its
@@ -223,8 +252,9 @@ static int may_listen(struct request *r, const struct endpoint *s)
 		return 0;
 	if (getsockname(s->fd, &n.to.any, &n.len) < 0)
 		return -errno;
-	if (name_allow(r, s, &n, USE_BIND) == 0)
-		return 0;
+	int e = name_allow(r, s, &n, USE_BIND);
+	if (e == 0 || e == DECIDED_LATER)
+		return e;
 	r->missing_address = MISSING_NONE;
 	*(s->domain == AF_INET ? &n.to.v4.sin_port : &n.to.v6.sin6_port) = 0;
 	return name_allow(r, s, &n, USE_BIND);
@@ -248,5 +278,5 @@ struct answer op_listen(struct request *r)
 	if (e == 0 && listen(s.fd, (int)r->args[1]) < 0)
 		e = -errno;
 	endpoint_close(&s);
-	return e < 0 ? answer_error(-e) : answer_value(0);
+	return e == DECIDED_LATER ? answer_slow() : e < 0 ? answer_error(-e) : answer_value(0);
 }

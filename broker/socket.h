@@ -43,10 +43,16 @@ void name_close(struct name *n);
 enum use { USE_CONNECT, USE_BIND, USE_SEND };
 /* Decides by r's state whether s may be used with n, and makes n what the kernel is to be given: a local socket by its
  * descriptor, an unspecified address by the one that it stands for, nothing (len 0) where the kernel would not look at it.
- * 0, or the negative errno that the target sees, with what would have allowed it in r. */
+ * 0, or the negative errno that the target sees, with what would have allowed it in r; or DECIDED_LATER (names.h). */
 int name_allow(struct request *r, const struct endpoint *s, struct name *n, enum use use);
 
-/* local.c: the same for AF_UNIX, save USE_BIND of a path, which is all done by local_bind(). */
+/* netlink.c: from here on fd, a socket of NETLINK_ROUTE, hears only what getifaddrs() asks for. -1 and errno. */
+int netlink_listen_only(int fd);
+int netlink_allow(struct request *r, const struct endpoint *s, const struct name *n, enum use use);
+
+/* local.c: whether any rule names an abstract socket, which another network than the targets' has. */
+bool local_beyond(const struct policy *p);
+/* The same for AF_UNIX, save USE_BIND of a path, which is all done by local_bind(). */
 int local_allow(struct request *r, const struct endpoint *s, struct name *n, enum use use);
 int local_bind(struct request *r, const struct endpoint *s, const struct name *n);
 

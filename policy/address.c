@@ -265,17 +265,29 @@ int policy_address_add(struct policy *p, const char *text, bool bind, char *erro
 	return 0;
 }
 
-int policy_judge_address(const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port)
+const struct address *policy_address_rule(
+	const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port)
 {
-	if (p->any_address)
-		return 0;
 	for (size_t i = 0; i < p->address_count; i++) {
 		const struct address *a = &p->addresses[i];
 		if (a->kind == kind && a->bind == bind && port >= a->port_low && port <= a->port_high &&
 			(a->host ? !policy_address_is_name(a) : policy_net_covers(a->net, a->prefix, ip)))
-			return 0;
+			return a;
 	}
-	return -EACCES;
+	return NULL;
+}
+
+int policy_judge_address(const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port)
+{
+	return p->any_address || policy_address_rule(p, kind, bind, ip, port) ? 0 : -EACCES;
+}
+
+bool policy_has_names(const struct policy *p)
+{
+	for (size_t i = 0; i < p->address_count; i++)
+		if (policy_address_is_name(&p->addresses[i]))
+			return true;
+	return false;
 }
 
 int policy_judge_unix(const struct policy *p, bool bind, const char *path_or_name)

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
@@ -131,6 +132,8 @@ static enum effect effect_of(const struct plan *p, const struct promise_row *row
 		return EFFECT_NONE;
 	if (base && p->spec->narrowable && row->kind != ROW_KILL && row->need & ~PROMISE_BIT(stdio))
 		return EFFECT_NOTIFY;
+	if (base && p->spec->sockets && row->number == SCMP_SYS(socket))
+		return EFFECT_NOTIFY;
 	switch ((enum row_kind)row->kind) {
 	case ROW_ALLOW:
 		/* What is executed later may be promised less: then only the broker can tell its process from others. */
@@ -140,7 +143,7 @@ static enum effect effect_of(const struct plan *p, const struct promise_row *row
 	case ROW_BROKER:
 	case ROW_LIBC:
 		/* Decided by registers alone: what the broker could only let go on. */
-		if (base && p->spec->trap && row->number == SCMP_SYS(socket))
+		if (base && p->spec->trap && row->number == SCMP_SYS(socket) && row->conditions[0].value == AF_UNIX)
 			return EFFECT_ALLOW;
 		return base ? EFFECT_NOTIFY : EFFECT_ALLOW;
 	case ROW_OWN:

@@ -32,6 +32,9 @@ struct filter_spec {
 	 * Else these calls are notifications, also when promised: a filter cannot read the address. Of a narrowing filter:
 	 * that the base filter beneath is so. */
 	bool names_direct;
+	/* The broker makes sockets, in the network that the targets are not in: socket() is a notification, whatever its
+	 * arguments. Base filters only. */
+	bool sockets;
 	/* newfstatat and statx with flags == AT_EMPTY_PATH and a descriptor that is not negative may pass whatever the
 	 * path: sound only where the process' root is empty and its descriptors lead nowhere. */
 	bool empty_path_direct;

@@ -16,7 +16,6 @@ void policy_unveils_free(struct unveil *list, size_t count);
 
 /* Reads "tcp:..." into *a, whose host is then the caller's to free. */
 int policy_address_parse(const char *text, bool bind, struct address *a, char *error, size_t len);
-bool policy_address_is_name(const struct address *a);
 /* The prefix of net as it is meant: true for (a part of) the v4-mapped addresses. */
 bool policy_net_is_v4(const uint8_t net[16], uint8_t prefix);
 bool policy_net_covers(const uint8_t net[16], uint8_t prefix, const uint8_t ip[16]);

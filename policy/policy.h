@@ -134,6 +134,13 @@ int policy_promised(const struct policy *p, uint64_t need, unsigned *missing);
 /* 0, -EACCES. address: v6 or v4-mapped bytes. Rules with a host name never match here; see broker names. */
 int policy_judge_address(
 	const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port);
+/* The rule that says so, or NULL where there is none (also with p->any_address). */
+const struct address *policy_address_rule(
+	const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port);
+/* Whether the rule is for a host by name. */
+bool policy_address_is_name(const struct address *a);
+/* Whether any rule is, to connect or bind. */
+bool policy_has_names(const struct policy *p);
 int policy_judge_unix(const struct policy *p, bool bind, const char *path_or_name);
 
 /* The nearest of words (NULL terminated) to word by edit distance, or NULL when none is near. */

@@ -166,6 +166,7 @@ int filter_for(unsigned which)
 		.loading = kind == START_EXEC || policy_executes(p),
 		.narrowable = me.b.narrowable,
 		.trap = me.b.trap,
+		.sockets = !me.hello.in_place && broker_makes_sockets(p),
 		.aborts = p->abort,
 		.direct = which >= FILTER_OF(START_WORKER, true)};
 	return filter_compile(&spec, &me.filter[which], &me.filter_len[which]);

@@ -203,6 +203,7 @@ static void set_up(void)
 		me.b.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
 	me.b.programs = me.program >= 0;
+	me.b.makes_sockets = !me.b.in_place && broker_makes_sockets(p);
 	/* Whether programs are loaded: the one of `airlock run`, or what it executes. */
 	bool loads = me.program >= 0 || policy_executes(p);
 	if (loads)

@@ -88,6 +88,7 @@ static void role_begin(struct nested *n)
 	pthread_mutex_init(&b->opener_lock, NULL);
 	b->policy.everything = false;
 	b->programs = me.program >= 0;
+	b->makes_sockets = broker_makes_sockets(nest->policy);
 	if (nest->program >= 0)
 		b->exe = strdup(nest->path);
 	getrandom(&b->tag_base, sizeof(b->tag_base), 0);
