@@ -485,10 +485,19 @@ int landlock_restrict(const struct landlock_rule *rules, size_t count, bool net,
 #define LANDLOCK_SCOPE_ABSTRACT 1u
 #define LANDLOCK_SCOPE_SIGNALS 2u
 #define LANDLOCK_SCOPE_BOTH 3u
+#define LANDLOCK_NET_BIND 1u
+#define LANDLOCK_NET_CONNECT 2u
+#define LANDLOCK_NET_BOTH 3u
+struct landlock_port {
+	uint16_t port;
+	unsigned net; /* LANDLOCK_NET_ bits */
+};
 struct landlock_spec {
 	const struct landlock_rule *rules;
 	size_t count;
-	bool net; /* TCP handled, none allowed */
+	unsigned net; /* LANDLOCK_NET_ bits: of TCP, what is handled, and then allowed to these ports alone */
+	const struct landlock_port *ports;
+	size_t port_count;
 	bool all_threads;
 	unsigned scopes; /* LANDLOCK_SCOPE_ bits, as far as the ABI has them */
 };

@@ -183,6 +183,30 @@ bool broker_makes_sockets(const struct policy *p)
 	return (promises_all(p) & beyond) || local_beyond(p);
 }
 
+#define PORTS 1024
+
+/* The ports that rules about TCP name, and that of nameservers; what of it Landlock is to handle is returned: nothing where
+ * any address may be meant, or where there are too many to list. */
+static unsigned tcp_ports(const struct policy *p, struct landlock_port ports[PORTS], size_t *count)
+{
+	unsigned handled = p->any_address && needs_network(p, promises_all(p)) ? 0 : LANDLOCK_NET_BOTH;
+	*count = 0;
+	if (promises_all(p) & PROMISE_BIT(dns))
+		ports[(*count)++] = (struct landlock_port){53, LANDLOCK_NET_CONNECT};
+	for (size_t i = 0; i < p->address_count && handled; i++) {
+		const struct address *a = &p->addresses[i];
+		const unsigned net = a->bind ? LANDLOCK_NET_BIND : LANDLOCK_NET_CONNECT;
+		if (a->kind != ADDRESS_TCP || !(handled & net))
+			continue;
+		if ((size_t)(a->port_high - a->port_low) >= PORTS - *count)
+			handled &= ~net;
+		else
+			for (unsigned port = a->port_low; port <= a->port_high; port++)
+				ports[(*count)++] = (struct landlock_port){(uint16_t)port, net};
+	}
+	return handled;
+}
+
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count)
 {
 	const struct policy *p = &b->policy;
@@ -190,12 +214,15 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 		calloc(p->unveil_count + p->address_count + extra_count + INTERPRETERS_MAX + LIBC_FILES + 8,
 			sizeof(struct landlock_rule)),
 		0, calloc(p->unveil_count + p->address_count + 8, sizeof(int)), 0};
+	struct landlock_port *ports = calloc(PORTS, sizeof(*ports));
 	/* Signals: a broker in place must be able to end its program, which is not below it. */
-	struct landlock_spec spec = {.net = !needs_network(p, promises_all(p)), .scopes = LANDLOCK_SCOPE_BOTH};
+	struct landlock_spec spec = {.scopes = LANDLOCK_SCOPE_BOTH};
 	int r = -ENOMEM;
 
-	if (!rules.list || !rules.fds)
+	if (!rules.list || !rules.fds || !ports)
 		goto out;
+	spec.net = tcp_ports(p, ports, &spec.port_count);
+	spec.ports = ports;
 	if (b->in_place)
 		spec.scopes &= ~LANDLOCK_SCOPE_SIGNALS;
 	if (local_beyond(p))
@@ -228,6 +255,7 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 	spec.count = rules.count;
 	r = landlock_enforce(&spec);
 out:
+	free(ports);
 	rules_release(&rules);
 	return r;
 }
@@ -250,7 +278,7 @@ int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlo
 	struct rules rules = {
 		calloc(p->unveil_count + extra_count + INTERPRETERS_MAX + 1, sizeof(struct landlock_rule)), 0,
 		calloc(p->unveil_count + 1, sizeof(int)), 0};
-	struct landlock_spec spec = {.net = true, .scopes = scopes};
+	struct landlock_spec spec = {.net = LANDLOCK_NET_BOTH, .scopes = scopes};
 	int r = -ENOMEM;
 
 	if (!rules.list || !rules.fds)

@@ -16,6 +16,7 @@
 #define FS_IOCTL_DEV (1ULL << 15)
 #define NET_BIND_TCP (1ULL << 0)
 #define NET_CONNECT_TCP (1ULL << 1)
+#define RULE_NET_PORT 2
 #define RESTRICT_SELF_TSYNC (1U << 3)
 
 struct ruleset_attr {
@@ -92,6 +93,19 @@ static int add_rule(int ruleset, const struct landlock_rule *rule, uint64_t hand
 	return errno == EBADFD ? 0 : -errno;
 }
 
+static int add_port(int ruleset, const struct landlock_port *port, uint64_t handled)
+{
+	const struct {
+		uint64_t allowed, port;
+	} attr = {(port->net & LANDLOCK_NET_BIND ? NET_BIND_TCP : 0) |
+			  (port->net & LANDLOCK_NET_CONNECT ? NET_CONNECT_TCP : 0),
+		port->port};
+
+	if (attr.allowed & ~handled)
+		return 0; /* free anyway */
+	return syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &attr, 0) == 0 ? 0 : -errno;
+}
+
 /* The row of the running kernel's ABI; a negative errno when it has no Landlock. */
 static int ladder_row(void)
 {
@@ -111,14 +125,18 @@ int landlock_ruleset(const struct landlock_spec *spec)
 	if (row < 0)
 		return row;
 	struct ruleset_attr attr = ladder[row].handled;
-	if (!spec->net)
-		attr.net = 0;
+	if (!(spec->net & LANDLOCK_NET_BIND))
+		attr.net &= ~NET_BIND_TCP;
+	if (!(spec->net & LANDLOCK_NET_CONNECT))
+		attr.net &= ~NET_CONNECT_TCP;
 	attr.scoped &= spec->scopes;
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return -errno;
 	for (size_t i = 0; ret == 0 && i < spec->count; i++)
 		ret = add_rule(ruleset, &spec->rules[i], attr.fs);
+	for (size_t i = 0; ret == 0 && i < spec->port_count; i++)
+		ret = add_port(ruleset, &spec->ports[i], attr.net);
 	if (ret < 0)
 		close(ruleset);
 	return ret < 0 ? ret : ruleset;
@@ -152,7 +170,7 @@ int landlock_restrict(const struct landlock_rule *rules, size_t count, bool net,
 	return landlock_enforce(&(struct landlock_spec){
 		.rules = rules,
 		.count = count,
-		.net = net,
+		.net = net ? LANDLOCK_NET_BOTH : 0,
 		.scopes = scopes ? LANDLOCK_SCOPE_BOTH : 0,
 	});
 }

@@ -320,7 +320,7 @@ static int apply_landlock(struct confinement *c)
 {
 	bool all_threads = c->in_place && !single_threaded();
 	struct landlock_spec spec = {
-		.net = true,
+		.net = LANDLOCK_NET_BOTH,
 		.all_threads = all_threads,
 		.scopes = c->scopes,
 	};

@@ -96,8 +96,8 @@ static void target_run(const struct nursery *n, unsigned given, bool exec)
 	if (exec) {
 		const struct landlock_rule run[] = {
 			{program, false, PERM_R | PERM_X}, {interpreter, false, PERM_R | PERM_X}};
-		c.ruleset = landlock_ruleset(
-			&(struct landlock_spec){.rules = run, .count = 2, .net = true, .scopes = LANDLOCK_SCOPE_BOTH});
+		c.ruleset = landlock_ruleset(&(struct landlock_spec){
+			.rules = run, .count = 2, .net = LANDLOCK_NET_BOTH, .scopes = LANDLOCK_SCOPE_BOTH});
 	}
 	double start = now();
 	int r = confine(&c);
@@ -216,6 +216,51 @@ static void test_threads(void)
 	check(r == 0 && c.layers & AIRLOCK_LAYER_SECCOMP, "threads: tolerated", "%d: %s", r, c.error);
 }
 
+/* connect() and bind() of new sockets on loopback; 0 or the errno. */
+static int try_tcp(int (*call)(int, const struct sockaddr *, socklen_t), int port)
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), e = call(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+	close(fd);
+	return e;
+}
+
+static int listener(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	TRUE(bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 8) == 0 &&
+		getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+	return ntohs(a.sin_port);
+}
+
+/* A broker that was taken over connects where its rules would have let it, and nowhere else. */
+static void test_ports(void)
+{
+	struct broker b = {.root = open("/", O_PATH | O_CLOEXEC), .proc = open("/proc", O_PATH | O_CLOEXEC)};
+	const int mine = listener(), other = listener(), free_port = listener() + 1;
+	char text[200], error[200] = "";
+	snprintf(text, sizeof(text), "pledge inet\nconnect tcp:127.0.0.1:%d\nbind tcp:127.0.0.1:%d\nbind udp:*:1-65535",
+		mine, free_port);
+	policy_init(&b.policy);
+	TRUE(policy_parse(&b.policy, text, NULL, error, sizeof(error)) == 0);
+	for (size_t i = 0; i < LIBC_FILES; i++)
+		b.libc[i] = -1;
+	if (landlock_abi() < 4) {
+		dprintf(tap_fd, "skip ports: Landlock of this kernel knows none\n");
+		return;
+	}
+	TRUE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	TRUE(broker_landlock(&b, NULL, 0) == 0);
+	TRUE(try_tcp(connect, mine) == 0);
+	TRUE(try_tcp(connect, other) == EACCES);
+	TRUE(try_tcp(bind, free_port) == 0);
+	TRUE(try_tcp(bind, mine) == EACCES);
+	TRUE(try_tcp(bind, 0) == EACCES);
+}
+
 static void test_probes(void)
 {
 	double start = now();
@@ -270,6 +315,7 @@ int main(void)
 		{"target", test_target},
 		{"in place", test_in_place},
 		{"threads", test_threads},
+		{"ports", test_ports},
 		{"probes", test_probes},
 		{"container", forbid_namespaces},
 	};
