@@ -5,6 +5,7 @@
  * no family, unspecified), and all of them are made one before a rule is asked.
  */
 #include "broker/names.h"
+#include "broker/nameservers.h"
 #include "broker/socket.h"
 #include "policy/promises.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define V6_LEN_MIN 24 /* SIN6_LEN_RFC2133: without the scope */
@@ -30,6 +32,7 @@ struct kind {
 struct place_on_net {
 	uint8_t ip[16]; /* v6, or v4-mapped */
 	uint16_t port;
+	uint32_t scope; /* of a v6 address */
 };
 
 int name_read(const struct request *r, uint64_t address, uint64_t len, struct name *n)
@@ -69,6 +72,7 @@ static int parse(const struct endpoint *s, const struct name *n, enum use use, s
 		memcpy(out->ip, v4_mapped, sizeof(v4_mapped));
 		memcpy(out->ip + sizeof(v4_mapped), &n->to.v4.sin_addr, 4);
 		out->port = ntohs(n->to.v4.sin_port);
+		out->scope = 0;
 		return 0;
 	}
 	if (n->len < (s->domain == AF_INET ? sizeof(n->to.v4) : V6_LEN_MIN))
@@ -77,6 +81,7 @@ static int parse(const struct endpoint *s, const struct name *n, enum use use, s
 		return s->domain == AF_INET6 && use == USE_SEND ? -EINVAL : -EAFNOSUPPORT;
 	memcpy(out->ip, &n->to.v6.sin6_addr, 16);
 	out->port = ntohs(n->to.v6.sin6_port);
+	out->scope = n->to.v6.sin6_scope_id; /* 0 in what is shorter */
 	return 0;
 }
 
@@ -123,45 +128,15 @@ static void describe(struct request *r, const char *kind, const struct place_on_
 	snprintf(r->address, sizeof(r->address), v4 ? "%s:%s:%u" : "%s:[%s]:%u", kind, text, to->port);
 }
 
-/* Whether resolv.conf names it. The broker holds the file since before it confined itself. */
-static bool nameserver(const struct request *r, const struct place_on_net *to)
-{
-	struct libc_file f = {.fd = -1};
-	char text[4096], *line = text, *end, *word, *rest;
-	bool found = false, any = false;
-	for (size_t i = 0; libc_file_at(r->family->broker, i, &f) && strcmp(f.path, "/etc/resolv.conf") != 0; i++)
-		f.fd = -1;
-	int fd = f.fd >= 0 ? fd_reopen(r->family->broker, f.fd, O_RDONLY) : -1;
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = 0;
-	for (; line && !found; line = end) {
-		uint8_t ip[16];
-		end = strchr(line, '\n');
-		if (end)
-			*end++ = 0;
-		word = strtok_r(line, " \t", &rest);
-		char *server = word && strcmp(word, "nameserver") == 0 ? strtok_r(NULL, " \t%", &rest) : NULL;
-		if (!server)
-			continue;
-		any = true;
-		memcpy(ip, v4_mapped, sizeof(v4_mapped));
-		if (inet_pton(AF_INET, server, ip + 12) == 1 || inet_pton(AF_INET6, server, ip) == 1)
-			found = memcmp(ip, to->ip, 16) == 0;
-	}
-	return found || (!any && memcmp(to->ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\177\0\0\1", 16) == 0);
-}
-
 /* What the promise dns gives: nameservers. */
 static bool resolves(const struct request *r, struct kind k, enum use use, const struct place_on_net *to)
 {
 	const struct policy *p = policy_of(r);
 	if (!(p->promises & PROMISE_BIT(dns)) || k.ping)
 		return false;
-	if (use == USE_BIND) /* musl's resolver does */
-		return k.udp && to->port == 0;
-	return to->port == DNS_PORT && (p->any_address || nameserver(r, to));
+	if (use == USE_BIND) /* musl's resolver does; to no port, which is not to be listened on */
+		return to->port == 0 && (k.udp || (k.tcp && r->nr != SYS_listen));
+	return to->port == DNS_PORT && (p->any_address || nameserver_is(r->family->broker, to->ip, to->scope));
 }
 
 /* A socket that is bound to [::] hears v4, too, unless it was told not to. */
@@ -182,6 +157,20 @@ static int by_rule(struct request *r, const struct contact *c)
 	return r->rule || p->any_address ? 0 : names_judge(r, c);
 }
 
+/* To be bound to no address and no port in particular is what befalls any socket that connects or sends, so whoever may do
+ * that may ask for it. To listen there is another matter, and so is whether a port that it has is anybody's (unasked). */
+static bool as_if_unbound(const struct request *r, const struct contact *c)
+{
+	const struct policy *p = policy_of(r);
+	const bool v4 = mapped(c->ip);
+	if (!c->bind || c->port || r->nr == SYS_listen || r->unasked || memcmp(c->ip + (v4 ? 12 : 0), none, v4 ? 4 : 16) != 0)
+		return false;
+	for (size_t i = 0; i < p->address_count; i++)
+		if (p->addresses[i].kind == c->kind && !p->addresses[i].bind)
+			return true;
+	return false;
+}
+
 static int by_rules(struct request *r, const struct endpoint *s, struct kind k, enum use use, struct place_on_net to)
 {
 	const struct policy *p = policy_of(r);
@@ -190,7 +179,15 @@ static int by_rules(struct request *r, const struct endpoint *s, struct kind k, 
 		.bind = bind,
 		.port = k.ping && !bind ? 0 : to.port};
 	memcpy(c.ip, to.ip, sizeof(c.ip));
+	if (as_if_unbound(r, &c)) {
+		r->decided = "connect";
+		return 0;
+	}
 	int e = by_rule(r, &c);
+	if (e < 0 && k.udp && !bind && heard_from(r, s, to.ip, to.port)) {
+		r->decided = "heard";
+		return 0;
+	}
 	if (e == 0 && bind && s->domain == AF_INET6 && !p->any_address && hears_v4(s, &to)) {
 		memcpy(c.ip, v4_mapped, sizeof(v4_mapped));
 		e = by_rule(r, &c);
@@ -203,13 +200,38 @@ static int by_rules(struct request *r, const struct endpoint *s, struct kind k, 
 	}
 	/* Name lookups order what they found by connecting datagram sockets, which sends nothing, and take a no for "not
 	 * reachable". That is nothing to tell of. */
-	if (k.udp && use == USE_CONNECT && policy_judge_address(p, ADDRESS_TCP, false, to.ip, to.port) == 0)
+	if (k.udp && use == USE_CONNECT &&
+		(policy_judge_address(p, ADDRESS_TCP, false, to.ip, to.port) == 0 || names_known(r, to.ip, to.port)))
 		return e;
 	describe(r, k.tcp ? "tcp" : "udp", &to);
 	e = ask_judge(r, &c);
 	if (e != -EACCES)
 		return e;
+	/* Where rules have names, those need no nameserver: it is the others that were looked for. And a datagram there is a
+	 * question. */
+	if (to.port == DNS_PORT && !bind && (k.udp || policy_has_names(p)) && promised(r, PROMISE_BIT(dns)) < 0)
+		return e;
 	r->missing_address = bind ? MISSING_BIND : MISSING_CONNECT;
+	return e;
+}
+
+/* musl connects a datagram socket to this port of loopback to find out whether there is IPv4 or IPv6 (AI_ADDRCONFIG), where
+ * EACCES is the end of all, and with which address it would speak. It is told so; but the socket that is connected there is
+ * not its own, which gets that address alone. */
+static int only_asks(const struct endpoint *s, struct name *n)
+{
+	struct sockaddr_in6 own = {.sin6_family = AF_UNSPEC};
+	socklen_t len = sizeof(own);
+	int fd = socket(s->domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int e = fd < 0 || connect(fd, &n->to.any, n->len) < 0 ? -errno : 0;
+	if (e == 0 && getsockname(fd, (struct sockaddr *)&own, &len) == 0) {
+		own.sin6_port = 0; /* where v4 has it, too */
+		(void)!bind(s->fd, (struct sockaddr *)&own, len);
+	}
+	if (fd >= 0)
+		close(fd);
+	n->to.any.sa_family = AF_UNSPEC;
+	n->len = sizeof(n->to.any);
 	return e;
 }
 
@@ -242,6 +264,10 @@ static int internet(struct request *r, const struct endpoint *s, struct name *n,
 		specify(s, n, &to);
 	if (r->family->broker->log >= 0)
 		describe(r, k.tcp ? "tcp" : "udp", &to);
+	if (k.udp && use == USE_CONNECT && to.port == 65535 && !(p->any_address && (p->promises & PROMISE_BIT(inet))) &&
+		(memcmp(to.ip, &in6addr_loopback, 16) == 0 || (mapped(to.ip) && to.ip[12] == IN_LOOPBACKNET)) &&
+		policy_judge_address(p, ADDRESS_UDP, false, to.ip, to.port) != 0)
+		return only_asks(s, n);
 	if (p->promises & PROMISE_BIT(inet))
 		return by_rules(r, s, k, use, to);
 	if (resolves(r, k, use, &to)) {

@@ -5,6 +5,7 @@
  *
  * files:  anchors.c  what the rules hold on to          resolve.c  from a path to an object, walk.c by each step
  *         opener.c   names whose objects change         canonical.c from a descriptor to its path
+ *         limits.c traffic.c  connections a second, bytes in all    binder.c  ports that take a capability
  *         lane.c     from receipt to answer             memory.c   the target's memory, copied once
  *         carrier_listener.c carrier_socket.c  how requests come and answers go
  *         state.c    cwd and umask, following fork      slow.c     what can block
@@ -13,6 +14,7 @@
  *         proc*.c libc_*.c tmppath.c  what there is besides the rules
  *         program.c script.c words.c become.c trace.c load.c loading.c  how ops_exec.c executes a program
  *         address.c local.c  who sockets may speak to       control.c  what messages carry beside data
+ *         names.c    hosts in rules, with resolver.c    ask.c      what the host decides
  *         report.c   refusals, once per call and place  confine.c calls.c  the broker's own door
  *         abort.c    violations that end their process  unwind.c   where in the program they were, with frames.c,
  *         dwarf.c, context.c, symbols.c in a helper
@@ -64,6 +66,9 @@ struct broker {
 	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
 	struct anchor *anchors;
 	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
+	int resolv; /* of those, the file that is asked who the nameservers are; or -1, and they are these: nameservers.c */
+	struct nameserver *nameservers;
+	size_t nameserver_count;
 	int locales; /* the locale tree, where a directory of it can be given away; or -1 */
 	int opener; /* its socket; 0 when there is none: see opener.c */
 	pthread_mutex_t opener_lock;
@@ -76,7 +81,10 @@ struct broker {
 	bool in_place;
 	bool programs; /* its families run another program than its own image */
 	bool makes_sockets; /* its targets' network is empty: what they may use of the broker's, it makes for them */
+	struct limits *limits; /* see limits.h; NULL when the policy has none of those */
+	int binder; /* its socket; 0 when there is none: see binder.c */
 	struct names *names; /* what the hosts in rules stand for: see names.h; NULL when no rule has one */
+	bool asks; /* its host is asked about addresses that no rule covers */
 	bool trap; /* somebody else's listener is in the way: requests come by the second carrier */
 	bool narrowable; /* the family's filter is: see policy/filter.h */
 	uint64_t promises; /* that any of its processes still has; in place only */
@@ -164,6 +172,7 @@ struct report {
 #define WORDS_SLOT (UINT64_C(64) << 10)
 struct slow_lane;
 struct lane;
+struct question;
 struct family {
 	struct broker *broker;
 	int listener; /* or the socket of the second carrier */
@@ -217,7 +226,12 @@ struct family {
 	 * POLLHUP as well). Neither may call family_stop(). */
 	void (*on_report)(void *arg, const struct report *r);
 	void (*on_end)(void *arg);
+	/* Sends a question to the host, without waiting; whether it could. On slow workers, under a lock. NULL: it answers none. */
+	bool (*on_ask)(void *arg, const struct question *q);
 	void *arg;
+	struct asks *asks; /* ask.c; NULL before the first question */
+	struct budget *budget; /* what its limits leave it: limits.h; or NULL */
+	struct heard *heard; /* who sent datagrams: see heard.c; under lock */
 	const struct nest_ops *nest; /* NULL: no targets of its own. Set before family_start(). See nest.h */
 };
 
@@ -230,6 +244,7 @@ void family_settle(struct family *f);
 /* Ends the lane, whether tasks live or not (what they ask from now on gets ENOSYS); joins; frees what f holds. */
 void family_stop(struct family *f);
 
+#define ADDRESS_TEXT 160
 /* One request, everything in it copied from the target once. Handlers see nothing else of the target. */
 struct request {
 	struct family *family;
@@ -257,9 +272,11 @@ struct request {
 	unsigned missing_perms; /* PERM_ bits, for canonical */
 	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
 	enum { MISSING_NONE, MISSING_CONNECT, MISSING_BIND } missing_address; /* a rule for `address` */
-	char address[160]; /* what a socket's call names, as the policy language writes it; "" when not known */
+	char address[ADDRESS_TEXT]; /* what a socket's call names, as the policy language writes it; "" when not known */
 	const struct address *rule; /* of r's policy: the rule for an address that allowed it */
+	const struct unveil *unveiled; /* the path's rule that did; both as long as r->state is held */
 	const char *decided; /* what allowed it instead: "dns", "any", "asked"; NULL */
+	bool unasked; /* what no rule covers is not asked for: see names.h */
 	struct job *job; /* what an ANSWER_SLOW keeps for its second run, which drops it; NULL: see socket.h */
 	bool interrupted; /* EINTR is the answer, whatever SA_RESTART says */
 	char canonical[PATH_MAX]; /* the object's path, when known */
@@ -333,6 +350,7 @@ struct answer op_listxattr(struct request *r);
 struct answer op_setxattr(struct request *r); /* and fsetxattr */
 struct answer op_removexattr(struct request *r);
 struct answer op_add_watch(struct request *r);
+struct answer op_async(struct request *r); /* ioctl: FIOASYNC, the one that is decided here */
 struct answer op_exec(struct request *r); /* execve execveat */
 struct answer op_prot_exec(struct request *r); /* mmap mprotect pkey_mprotect with PROT_EXEC */
 struct answer op_task(struct request *r); /* clone fork vfork: counted against the limit of processes */
@@ -344,7 +362,7 @@ struct answer op_connect(struct request *r);
 struct answer op_bind(struct request *r);
 struct answer op_listen(struct request *r);
 struct answer op_send(struct request *r); /* sendto sendmsg sendmmsg */
-struct answer op_receive(struct request *r); /* recvmsg recvmmsg */
+struct answer op_receive(struct request *r); /* recvfrom recvmsg recvmmsg */
 struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from inside */
 #define AIRLOCK_OP_QUERY 2 /* (op, what); ENOSYS where there is no broker */
 #define AIRLOCK_QUERY_FLAGS 0
@@ -387,6 +405,8 @@ int memory_scatter(const struct request *r, const struct iovec *parts, size_t co
 int memory_dup_fd(const struct request *r, int fd);
 /* Whether the caller still waits for this answer. */
 bool request_alive(const struct request *r);
+/* The caller's process; 0 when it is not known. */
+pid_t request_process(const struct request *r);
 /* Whether a signal waits for the caller that would have interrupted the call, had the kernel made it. */
 bool request_signalled(const struct request *r);
 
@@ -436,6 +456,8 @@ int slow_start(struct family *f);
 /* Copies r, runs its handler with r->slow set on a worker, answers. -EAGAIN when all (64) are busy. Watches that the
  * caller lives and interrupts the worker (EINTR) when not. */
 int slow_submit(struct request *r);
+/* So many are busy that what can wait without one should: see job.until in socket.h. */
+bool slow_crowded(struct family *f);
 void slow_stop(struct family *f);
 /* Sent to a thread of the broker's to end what it blocks in; has an empty handler. */
 #define WAKE_SIGNAL (SIGRTMIN + 3)
@@ -470,6 +492,9 @@ void decode_escape(char *buf, size_t len, const char *in);
 const char *decode_errno(int e);
 /* One JSON line of a decided request, when the broker has a log. */
 void report_log(const struct request *r, const struct answer *a);
+/* One of many messages of a call was sent, or (result negative) was not: a line of its own. Its address is then no more
+ * the call's. */
+void report_message(struct request *r, int64_t result);
 
 /* ---- landlock.c ---- */
 int landlock_abi(void); /* 0 when there is none */
@@ -512,6 +537,13 @@ int landlock_restrict_ruleset(int ruleset, bool all_threads);
 int opener_start(struct broker *b, const char *name);
 /* A descriptor of what bears the name now, opened non-blocking; a negative errno. */
 int opener_open(struct broker *b, const struct unveil *rule, int flags);
+
+/* ---- binder.c: ports below net.ipv4.ip_unprivileged_port_start ---- */
+/* Forks it if rules say so and the process may, while it still may: before it enters a user namespace. */
+int binder_start(struct broker *b, const char *name);
+/* What bind(2) says there; -EACCES when there is no binder, or it finds no rule in numbers. */
+struct sockaddr;
+int binder_bind(struct broker *b, int fd, const struct sockaddr *to, unsigned len);
 
 /* ---- calls.c ---- */
 /* From here on the broker can call only what it does for these promises, and what its targets may call. */

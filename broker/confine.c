@@ -6,6 +6,7 @@
  * through what any target of this policy may do by itself.
  */
 #include "broker/broker.h"
+#include "broker/names.h"
 #include "broker/socket.h"
 
 #include "policy/promises.h"
@@ -191,8 +192,11 @@ static unsigned tcp_ports(const struct policy *p, struct landlock_port ports[POR
 {
 	unsigned handled = p->any_address && needs_network(p, promises_all(p)) ? 0 : LANDLOCK_NET_BOTH;
 	*count = 0;
-	if (promises_all(p) & PROMISE_BIT(dns))
+	/* Of names, the resolver's, in place. */
+	if ((promises_all(p) & PROMISE_BIT(dns)) || policy_has_names(p))
 		ports[(*count)++] = (struct landlock_port){53, LANDLOCK_NET_CONNECT};
+	if (promises_all(p) & (PROMISE_BIT(dns) | PROMISE_BIT(inet)))
+		ports[(*count)++] = (struct landlock_port){0, LANDLOCK_NET_BIND}; /* any that is free: see as_if_unbound() */
 	for (size_t i = 0; i < p->address_count && handled; i++) {
 		const struct address *a = &p->addresses[i];
 		const unsigned net = a->bind ? LANDLOCK_NET_BIND : LANDLOCK_NET_CONNECT;
@@ -211,9 +215,10 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 {
 	const struct policy *p = &b->policy;
 	struct rules rules = {
-		calloc(p->unveil_count + p->address_count + extra_count + INTERPRETERS_MAX + LIBC_FILES + 8,
+		calloc(p->unveil_count + p->address_count + extra_count + INTERPRETERS_MAX + LIBC_FILES +
+				RESOLVER_PATHS + 8,
 			sizeof(struct landlock_rule)),
-		0, calloc(p->unveil_count + p->address_count + 8, sizeof(int)), 0};
+		0, calloc(p->unveil_count + p->address_count + RESOLVER_PATHS + 8, sizeof(int)), 0};
 	struct landlock_port *ports = calloc(PORTS, sizeof(*ports));
 	/* Signals: a broker in place must be able to end its program, which is not below it. */
 	struct landlock_spec spec = {.scopes = LANDLOCK_SCOPE_BOTH};
@@ -221,7 +226,9 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 
 	if (!rules.list || !rules.fds || !ports)
 		goto out;
-	spec.net = tcp_ports(p, ports, &spec.port_count);
+	/* What the host may answer is any address. */
+	if (!b->asks || !(promises_all(p) & PROMISE_BIT(inet)))
+		spec.net = tcp_ports(p, ports, &spec.port_count);
 	spec.ports = ports;
 	if (b->in_place)
 		spec.scopes &= ~LANDLOCK_SCOPE_SIGNALS;
@@ -246,6 +253,9 @@ int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t 
 		rule_add_path(&rules, b->root, "dev/tty", PERM_R | PERM_W);
 	for (size_t i = 0; i < p->address_count; i++)
 		rule_add_bind(&rules, b->root, &p->addresses[i]);
+	/* Its resolver is born inside. */
+	for (size_t i = 0; b->in_place && policy_has_names(p) && i < RESOLVER_PATHS; i++)
+		rule_add_path(&rules, b->root, resolver_path(i) + 1, PERM_LOADER);
 	for (size_t i = 0; i < b->interpreter_count; i++)
 		rule_add(&rules, b->interpreters[i].fd, false, PERM_R | PERM_X);
 	rules.count += libc_files_rules(b, rules.list + rules.count);

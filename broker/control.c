@@ -21,6 +21,16 @@ static bool harmless(int level, int type)
 	return false;
 }
 
+/* As the kernel steps through them. The macros of C libraries differ about a last one that ends with the buffer; and what
+ * the kernel sees and the judge does not would name descriptors of the broker. c's own length fits. */
+static struct cmsghdr *next(const struct msghdr *h, struct cmsghdr *c)
+{
+	size_t at = (size_t)((char *)c - (char *)h->msg_control) + CMSG_ALIGN(c->cmsg_len);
+	if (c->cmsg_len < sizeof(*c) || at + sizeof(*c) > h->msg_controllen)
+		return NULL;
+	return (struct cmsghdr *)(void *)((char *)h->msg_control + at);
+}
+
 /* The target's descriptors become ours. Directories are not passed, as pledge(2) has it: they lead to all that is in them,
  * whatever the receiver may see. */
 static int descriptors_take(struct request *r, struct message *m, struct cmsghdr *c)
@@ -53,7 +63,7 @@ int control_take(struct request *r, struct message *m)
 		return -ENOBUFS;
 	int e = memory_read(r, h->control, m->control, (size_t)h->control_len);
 	m->control_len = all.msg_controllen = (size_t)h->control_len;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&all); e == 0 && c; c = CMSG_NXTHDR(&all, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&all); e == 0 && c; c = next(&all, c)) {
 		if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > all.msg_controllen - (size_t)((char *)c - m->control))
 			return -EINVAL;
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
@@ -69,7 +79,7 @@ int control_take(struct request *r, struct message *m)
 bool control_came(struct msghdr *h)
 {
 	bool passed = false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = next(h, c)) {
 		/* SCM_PIDFD, of 6.5, has the number 4 */
 		if (c->cmsg_level != SOL_SOCKET || (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != 4))
 			continue;

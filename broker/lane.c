@@ -11,6 +11,8 @@
  * Whoever ends that calls family_settle(), which waits for the request in progress.
  */
 #include "broker/carrier.h"
+#include "broker/limits.h"
+#include "broker/names.h"
 #include "policy/promises.h"
 
 #include <errno.h>
@@ -84,6 +86,7 @@ static void request_fill(struct request *r)
 	r->canonical[0] = r->address[0] = 0;
 	r->missing_address = MISSING_NONE;
 	r->rule = NULL;
+	r->unveiled = NULL;
 	r->decided = NULL;
 	r->job = NULL;
 	r->interrupted = false;
@@ -203,6 +206,8 @@ int family_start(struct family *f, pid_t first, int cwd, mode_t umask)
 	pthread_mutex_init(&f->lock, NULL);
 	int err = state_start(f, first, cwd, umask);
 	if (!err)
+		err = budget_start(f);
+	if (!err)
 		err = slow_start(f);
 	if (!err)
 		err = lane_start(f);
@@ -236,6 +241,9 @@ void family_stop(struct family *f)
 		atomic_store(&f->started, false);
 	}
 	slow_stop(f);
+	ask_stop(f);
+	heard_stop(f);
+	budget_stop(f);
 	state_stop(f);
 	lane_free(f->lane_data);
 	f->lane_data = NULL;

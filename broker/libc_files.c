@@ -3,6 +3,8 @@
  * that a promise therefore gives whatever is unveiled: read-only, by their exact names, held since before the broker
  * confined itself, so that no symlink put there later leads elsewhere. Runs in the broker. */
 #include "broker/broker.h"
+#include "broker/names.h"
+#include "broker/nameservers.h"
 
 #include "ipc/ipc.h"
 #include "policy/promises.h"
@@ -11,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,9 +52,13 @@ static const char settings[] = "passwd: files\n"
 			       "netgroup: files\n"
 			       "publickey: files\n";
 
+#define HOSTS "/etc/hosts"
 #define STDIO PROMISE_BIT(stdio)
 #define GETPW PROMISE_BIT(getpw)
 #define DNS PROMISE_BIT(dns)
+/* No promise: there are rules with the names of hosts, and a promise to use them. Lookups of those names take no more. */
+#define NAMED (UINT64_C(1) << 63)
+_Static_assert(PROMISE_COUNT < 63, "a bit is left");
 
 static const struct {
 	const char *path;
@@ -79,16 +86,16 @@ static const struct {
 	{"/sys/devices/system/cpu/possible", FILE_READ, STDIO},
 	{"/etc/passwd", FILE_READ, GETPW},
 	{"/etc/group", FILE_READ, GETPW},
-	{"/etc/nsswitch.conf", TEXT, GETPW | DNS},
-	{"/", LOOK, GETPW | DNS}, /* whether it is another by now than when those settings were read */
+	{"/etc/nsswitch.conf", TEXT, GETPW | DNS | NAMED},
+	{"/", LOOK, GETPW | DNS | NAMED}, /* whether it is another by now than when those settings were read */
 	{"/etc/ld.so.cache", FILE_READ, PROMISE_BIT(prot_exec)}, /* dlopen() */
 	{"/etc/ld-musl-" MACHINE ".path", FILE_READ, PROMISE_BIT(prot_exec)},
 	{"/etc/resolv.conf", FILE_READ, DNS},
-	{"/etc/hosts", FILE_READ, DNS},
-	{"/etc/services", FILE_READ, DNS},
-	{"/etc/protocols", FILE_READ, DNS},
-	{"/etc/host.conf", FILE_READ, DNS},
-	{"/etc/gai.conf", FILE_READ, DNS},
+	{HOSTS, FILE_READ, DNS}, /* but see hosts_open() */
+	{"/etc/services", FILE_READ, DNS | NAMED},
+	{"/etc/protocols", FILE_READ, DNS | NAMED},
+	{"/etc/host.conf", FILE_READ, DNS | NAMED},
+	{"/etc/gai.conf", FILE_READ, DNS | NAMED},
 };
 #define FILES (sizeof(files) / sizeof(files[0]))
 _Static_assert(FILES <= LIBC_FILES, "struct broker holds a descriptor for each");
@@ -157,13 +164,18 @@ static int private_copy(int fd)
 	return copy;
 }
 
+static uint64_t named_of(const struct policy *p, uint64_t promises)
+{
+	return promises | ((promises & (DNS | PROMISE_BIT(inet))) && policy_has_names(p) ? NAMED : 0);
+}
+
 void libc_files_open(struct broker *b, bool private_mounts)
 {
-	b->locales = -1;
+	int resolv = b->locales = -1;
 	for (size_t i = 0; i < LIBC_FILES; i++)
 		b->libc[i] = -1;
 	for (size_t i = 0; i < FILES; i++) {
-		if (!(b->policy.promises & files[i].promises))
+		if (!(named_of(&b->policy, b->policy.promises) & files[i].promises))
 			continue;
 		const char *path = files[i].path[1] ? files[i].path + 1 : ".";
 		int fd = files[i].kind == TEXT ? ipc_memfd("settings", settings, sizeof(settings) - 1, true)
@@ -175,11 +187,15 @@ void libc_files_open(struct broker *b, bool private_mounts)
 		b->libc[i] = fd < 0 ? -1 : fd;
 		if (files[i].kind == LOCALES)
 			b->locales = private_mounts ? private_copy(fd) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (strcmp(path, "etc/resolv.conf") == 0)
+			resolv = b->libc[i];
 	}
+	nameservers_hold(b, resolv);
 }
 
 void libc_files_close(struct broker *b)
 {
+	nameservers_release(b);
 	for (size_t i = 0; i < LIBC_FILES; i++) {
 		if (b->libc[i] >= 0)
 			close(b->libc[i]);
@@ -300,7 +316,7 @@ uint64_t promises_aside(const struct request *r)
 /* pledge(2) knows, of devices to write to, /dev/null alone, which is the first. */
 static bool given(const struct request *r, size_t i)
 {
-	return (promises_aside(r) & files[i].promises) && !(i && files[i].kind == DEVICE_WRITE && policy_of(r)->abort);
+	return (named_of(policy_of(r), promises_aside(r)) & files[i].promises) && !(i && files[i].kind == DEVICE_WRITE && policy_of(r)->abort);
 }
 
 static int open_file(const struct request *r, size_t i, const char *rest, int flags, bool look)
@@ -343,6 +359,8 @@ static bool only_missing(const struct request *r, const char *text, int flags)
 {
 	size_t i = row_of(text);
 	bool is = i < FILES ? given(r, i) : proc_of_ps(r, text);
+	/* libc goes on without it: what then asks a nameserver is refused, and told. */
+	is = is || ((named_of(policy_of(r), promises_aside(r)) & NAMED) && strcmp(text, "/etc/resolv.conf") == 0);
 	return is && (flags & O_ACCMODE) == O_RDONLY && !(flags & (O_CREAT | O_TRUNC));
 }
 
@@ -392,8 +410,12 @@ static int otherwise(struct request *r, int which, int flags, bool look, int e)
 	if (!path || *path != '/' || path_collapse(text, 0, path, &slash) != 0)
 		return e;
 	int fd = find(r, text, slash, flags, look);
-	if (fd == -ENOENT && !quiet(r, text, flags))
+	if (fd == -ENOENT && !quiet(r, text, flags)) {
+		size_t i = row_of(text);
+		if (i < FILES && files[i].promises == DNS && !(flags & O_ACCMODE))
+			r->missing_promise = PROMISE_dns; /* rather than what shows the file alone */
 		return e;
+	}
 	/* Served, or refused as a matter of course: nothing to report. */
 	return served(r, fd);
 }
@@ -408,6 +430,77 @@ int libc_files_look(struct request *r, int which, int e)
 	return otherwise(r, which, O_PATH, true, e);
 }
 
+/* ---- /etc/hosts, where rules have names ---- */
+
+#define OWN_MAX (4u << 20)
+
+/* The machine's own file, for whom it is anyway; or -1. */
+static int hosts_own(struct request *r, int which, size_t row)
+{
+	const struct broker *b = r->family->broker;
+	struct place p = {.base = -1};
+	struct stat st;
+	int fd = -1;
+	if (given(r, row) && b->libc[row] >= 0)
+		return fd_reopen(b, b->libc[row], O_RDONLY);
+	if (!(policy_of(r)->promises & PROMISE_BIT(rpath)))
+		return -1;
+	fd = resolve_open(r, which, 0, PERM_R, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &p);
+	if (fd >= 0 && (p.proc || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		if (!p.proc)
+			close(fd);
+		fd = -1;
+	}
+	place_close(&p);
+	return fd;
+}
+
+/* *text grows by what fd has, up to its last whole line. */
+static void hosts_append(char **text, size_t *len, int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || st.st_size <= 0)
+		return;
+	size_t more = st.st_size > OWN_MAX ? OWN_MAX : (size_t)st.st_size;
+	char *grown = realloc(*text, *len + more + 1);
+	if (!grown)
+		return;
+	*text = grown;
+	ssize_t n = pread(fd, grown + *len, more, 0);
+	if (n > 0 && (size_t)n == OWN_MAX)
+		while (n > 0 && grown[*len + (size_t)n - 1] != '\n')
+			n--;
+	*len += n > 0 ? (size_t)n : 0;
+}
+
+/* What the target's own lookups find for the names of its rules are the addresses that it may use: another answer to the
+ * same question could be another address. What else the machine's file has follows. A new one for each open, of which
+ * nobody can change a byte. */
+static int hosts_open(struct request *r, int which, size_t row, int flags, bool look)
+{
+	char *text = NULL;
+	size_t len = 0;
+	if (!r->family->broker->names)
+		return LIBC_NONE;
+	int e = names_hosts(r, look, &text, &len);
+	if (e < 0)
+		return e == DECIDED_LATER ? LIBC_LATER : served(r, e);
+	int own = hosts_own(r, which, row);
+	if (own >= 0) {
+		hosts_append(&text, &len, own);
+		close(own);
+	}
+	int fd = ipc_memfd("hosts", text, len, true);
+	free(text);
+	if (fd >= 0) {
+		fchmod(fd, 0444);
+		e = fd_reopen(r->family->broker, fd, flags);
+		close(fd);
+		fd = e;
+	}
+	return served(r, fd);
+}
+
 /* Under getpw, as on OpenBSD, whoever looks somebody up does not see his password, though he could read all files. And
  * our settings stand for the machine's, whether its own are visible or not. */
 int libc_files_first(struct request *r, int which, int flags, bool look)
@@ -415,14 +508,16 @@ int libc_files_first(struct request *r, int which, int flags, bool look)
 	char text[CANONICAL_MAX];
 	bool slash;
 	const char *path = r->path[which];
-	const uint64_t promises = promises_aside(r);
-	if (!(promises & (GETPW | DNS)) || !path || strncmp(path, "/etc/", 5) != 0 ||
+	const uint64_t promises = named_of(policy_of(r), promises_aside(r));
+	if (!(promises & (GETPW | DNS | NAMED)) || !path || strncmp(path, "/etc/", 5) != 0 ||
 		path_collapse(text, 0, path, &slash) != 0 || slash)
 		return LIBC_NONE;
 	if (libc_quiet_path(r, text) == -EPERM)
 		return look ? LIBC_NONE : served(r, -EPERM);
 	size_t i = row_of(text);
 	bool reads = (flags & O_ACCMODE) == O_RDONLY && !(flags & (O_CREAT | O_TRUNC));
+	if (i < FILES && reads && (promises & NAMED) && strcmp(text, HOSTS) == 0)
+		return hosts_open(r, which, i, flags, look);
 	if (i == FILES || files[i].kind != TEXT || !reads)
 		return LIBC_NONE;
 	int fd = open_file(r, i, "", flags, look);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * This file owns local (AF_UNIX) names: sockets in the file system, which the unveiled paths decide about (to connect
- * takes `w`, to bind `c`), and abstract ones, which no path stands for and therefore only a rule of their own allows. It
- * runs in the broker. A socket is opened O_PATH in the walk that judged it and connected by that descriptor, so that what
+ * takes `w`, to bind `c`), and those that only a rule of their own allows: abstract ones, which no path stands for, and
+ * those of services, which are the classic way out. It runs in the broker. A socket is opened O_PATH in the walk that judged it and connected by that descriptor, so that what
  * is swapped in between is never reached.
  */
 #include "broker/socket.h"
@@ -20,13 +20,19 @@
 static const char log_socket[] = "/dev/log";
 static const char *const name_services[] = {"/run/nscd/socket", "/var/run/nscd/socket"};
 
+/* Both names of the directory mean the same, and either is what programs are built with. */
+static const char *plain(const char *path)
+{
+	return strncmp(path, "/var/run/", 9) == 0 ? path + 4 : path;
+}
+
 /* The rule for this path or "@name", also where any address is allowed: abstract names are none of those. */
 static bool by_rule(struct request *r, bool bind, const char *text)
 {
 	const struct policy *p = policy_of(r);
 	for (size_t i = 0; i < p->address_count; i++) {
 		const struct address *a = &p->addresses[i];
-		if (a->kind == ADDRESS_UNIX && a->bind == bind && strcmp(a->host, text) == 0) {
+		if (a->kind == ADDRESS_UNIX && a->bind == bind && strcmp(plain(a->host), plain(text)) == 0) {
 			r->rule = a;
 			return true;
 		}
@@ -46,7 +52,7 @@ bool local_beyond(const struct policy *p)
 static void describe(struct request *r, const char *path, const char *name, size_t len)
 {
 	if (path) {
-		snprintf(r->address, sizeof(r->address), "unix:%s", path);
+		snprintf(r->address, sizeof(r->address), "unix:%.150s", path);
 		return;
 	}
 	size_t at = (size_t)snprintf(r->address, sizeof(r->address), "unix:@");
@@ -115,24 +121,46 @@ static int open_log(const struct request *r)
 	return fd;
 }
 
+/* The sockets of services are not reached by what shows their directory. Where nobody could name an address in a rule (a
+ * process that only pledged and unveiled), the socket's own unveil stands for one. */
+static bool reached(struct request *r, const struct place *p, const char *path)
+{
+	const struct policy *policy = policy_of(r);
+	if (policy->everything || !policy_service(p->path) || by_rule(r, false, path) || by_rule(r, false, p->path))
+		return true;
+	if (policy->any_address && p->rule && strcmp(p->rule->path, p->path) == 0)
+		return true;
+	describe(r, p->path, NULL, 0);
+	r->missing_address = MISSING_CONNECT;
+	return false;
+}
+
 static int open_path(struct request *r, char *path)
 {
 	struct place p = {.base = -1};
 	r->path[0] = path;
 	r->dirfd[0] = AT_FDCWD;
-	int fd = resolve_open(r, 0, 0, PERM_W, O_PATH, 0, &p);
+	int fd = resolve_open(r, 0, 0, PERM_W, O_PATH, 0, &p), e = 0;
 	r->path[0] = NULL;
+	r->unveiled = fd >= 0 ? p.rule : NULL;
 	if (fd >= 0)
 		place_close(&p);
-	if (fd >= 0 && (p.proc || loader_only(p.rule))) {
-		if (!p.proc)
-			close(fd);
-		return p.proc ? -ECONNREFUSED : -ENOENT;
+	if (fd >= 0 && p.proc)
+		return -ECONNREFUSED;
+	if (fd >= 0 && loader_only(p.rule))
+		e = -ENOENT;
+	else if (fd >= 0 && S_ISSOCK(p.st.st_mode) && !reached(r, &p, path))
+		e = -EACCES;
+	if (e < 0) {
+		close(fd);
+		return e;
 	}
 	if ((fd == -ENOENT || fd == -EACCES) && path[0] == '/' && by_rule(r, false, path)) {
 		r->missing_perms = 0;
 		r->canonical[0] = 0;
-		fd = open_ruled(r, path);
+		fd = open_ruled(r, plain(r->rule->host));
+		if (fd == -ENOENT)
+			fd = open_ruled(r, r->rule->host);
 	}
 	return fd;
 }
@@ -164,6 +192,7 @@ static int open_socket(struct request *r, char *path, enum use use)
 	}
 	if (logs || is_name_service(path)) {
 		r->missing_perms = 0;
+		r->missing_address = MISSING_NONE;
 		return logs ? open_log(r) : fd;
 	}
 	return fd;
@@ -308,6 +337,7 @@ int local_bind(struct request *r, const struct endpoint *s, const struct name *n
 	r->dirfd[0] = AT_FDCWD;
 	e = resolve_parent(r, 0, PERM_C, &p);
 	r->path[0] = NULL;
+	r->unveiled = e == 0 ? p.rule : NULL;
 	if ((e == -ENOENT || e == -EACCES) && path[0] == '/' && by_rule(r, true, path)) {
 		r->missing_perms = 0;
 		r->canonical[0] = 0;
@@ -319,4 +349,13 @@ int local_bind(struct request *r, const struct endpoint *s, const struct name *n
 		e = bind_at(r, s, &p, n, path);
 	place_close(&p);
 	return e == -EEXIST ? -EADDRINUSE : e;
+}
+
+/* The kernel gives an abstract name to who wants credentials and connects, whoever may bind one. */
+int local_listen(struct request *r, const struct endpoint *s)
+{
+	struct name n = {.len = sizeof(n.to.room), .held = -1};
+	if (getsockname(s->fd, &n.to.any, &n.len) < 0)
+		return -errno;
+	return n.len <= NAME_AT || n.to.local.sun_path[0] ? 0 : abstract(r, &n, USE_BIND);
 }

@@ -138,6 +138,12 @@ static pid_t group_of(const struct request *r)
 	return group > 0 ? group : -1;
 }
 
+pid_t request_process(const struct request *r)
+{
+	const pid_t process = group_of(r);
+	return process > 0 ? process : 0;
+}
+
 bool request_signalled(const struct request *r)
 {
 	char text[STATUS];

@@ -26,7 +26,7 @@ struct header_of_many {
 
 struct message {
 	struct job job; /* first */
-	bool receives, single, many; /* single: sendto */
+	bool receives, single, many; /* single: sendto, recvfrom */
 	bool waits; /* neither the socket nor the call say that it must not */
 	bool timed; /* recvmmsg: not beyond until */
 	int flags;
@@ -41,6 +41,7 @@ struct message {
 	size_t vector_count;
 	char *data;
 	size_t len, done;
+	size_t before, left; /* of a stream: bytes that have gone by before data, and that are to follow */
 	_Alignas(16) char control[MESSAGE_CONTROL];
 	size_t control_len;
 	int fds[MESSAGE_FDS];

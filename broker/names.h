@@ -19,11 +19,52 @@ struct contact {
 	uint8_t ip[16]; /* v6, or v4-mapped */
 };
 
-/* Before the broker confines itself: the process that will fork resolvers, if any rule has a name. */
+/* Before the broker confines itself: the process that will fork resolvers, if any rule has a name. Without a title its
+ * arguments stay as they are. */
 int names_start(struct broker *b, const char *title);
-/* 0 when a rule with a name allows it (then r->rule is set), -EACCES, or DECIDED_LATER. */
+void names_forget(struct broker *b); /* after a fork of the broker: what is under way is another's */
+int names_descriptor(const struct broker *b); /* the one that such a fork keeps; or -1 */
+/* 0 when a rule with a name allows it (then r->rule is set), -EACCES, -EINTR, or DECIDED_LATER. */
 int names_judge(struct request *r, const struct contact *to);
+/* Whether a TCP rule with a name allows it now; port 0: any port of it. */
+bool names_known(const struct request *r, const uint8_t ip[16], uint16_t port);
+/* What r's rules with names stand for, as /etc/hosts has it; *text is the caller's to free, and not empty.
+ * look: as far as it is known now. 0, -EINTR, -ENOMEM, or
+ * DECIDED_LATER. */
+int names_hosts(struct request *r, bool look, char **text, size_t *len);
+
+/* ---- resolver.c ---- */
+#define RESOLVER_NAME 253
+#define RESOLVER_ADDRESSES 32
+#define RESOLVER_TTL_UNKNOWN UINT32_MAX
+struct resolver_answer {
+	int32_t error; /* of getaddrinfo(), or 0 */
+	uint32_t count, ttl;
+	uint8_t ips[RESOLVER_ADDRESSES][16]; /* v6, or v4-mapped */
+};
+/* Its server's socket, or a negative errno. */
+int resolver_start(const struct broker *b, const char *title);
+/* A socket that a struct resolver_answer will come by, or its end; or a negative errno (-EAGAIN: too much is asked). */
+int resolver_ask(int server, const char *name);
+/* What looking up a name reads; a broker in place has it in its own Landlock domain, which is around the resolver's. */
+#define RESOLVER_PATHS 22
+const char *resolver_path(size_t i);
 
 /* What no rule covers: 0 when the host allows it, -EACCES when it does not or is not to be asked, or DECIDED_LATER. */
 int ask_judge(struct request *r, const struct contact *to);
+
+/* A question to the host, about what a request names; the host's answer comes with its id. */
+struct question {
+	uint64_t id;
+	int32_t bind, pid;
+	char address[ADDRESS_TEXT];
+	char program[320]; /* "" when not known or longer */
+};
+enum { DECISION_REFUSE, DECISION_ONCE, DECISION_TARGET };
+/* An answer; one that nobody asked for is nothing. On a thread that may not wait. */
+void ask_answer(struct family *f, uint64_t id, uint32_t decision);
+/* The caller's socket was bound because the host said so; whether it was. */
+void ask_bound(struct request *r, int fd);
+bool ask_has_bound(struct request *r, int fd);
+void ask_stop(struct family *f); /* once nothing is served any more */
 #endif

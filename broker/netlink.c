@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* What the target writes to such a socket is seen by nobody but the kernel, which changes nothing for somebody without
  * capabilities, but tells of much more: routes, neighbours, rules. So it is the answers that are chosen: each one that
@@ -36,6 +37,8 @@ int netlink_listen_only(int fd)
  * no target has, and the broker neither. */
 int netlink_allow(struct request *r, const struct endpoint *s, const struct name *n, enum use use)
 {
+	snprintf(r->address, sizeof(r->address), s->protocol == NETLINK_ROUTE ? "netlink:route" : "netlink:%d",
+		s->protocol);
 	uint64_t routes = PROMISE_BIT(route) | PROMISE_BIT(wroute), held = policy_of(r)->promises;
 	if (s->protocol != NETLINK_ROUTE) {
 		r->why = "sockets of this protocol are not used";

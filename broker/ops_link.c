@@ -53,24 +53,34 @@ static int parent_again(const struct request *r, const struct place *p)
 	return -EXDEV;
 }
 
-/* ---- rename ---- */
-
-/* A rule is a text: to move a directory that holds a narrower one would move what it hides out from under it. */
-static int may_move(struct request *r, const struct place *p)
+/* It is by its path that a service's socket is known. */
+static int keeps_service(struct request *r, const char *from, mode_t type)
 {
-	return policy_below(policy_of(r), p->path) ? -EBUSY : 0;
+	bool is = S_ISSOCK(type) ? policy_service(from) : S_ISDIR(type) && policy_services_below(from);
+	if (!is || policy_of(r)->everything)
+		return 0;
+	r->why = "the sockets of services are not moved";
+	return -EACCES;
 }
 
-static bool is_directory(const struct place *p)
+/* ---- rename ---- */
+
+static mode_t type_of(const struct place *p)
 {
 	char name[NAME_MAX + 1];
 	struct stat st;
 	size_t n = strcspn(p->rest, "/");
 	if (n > NAME_MAX)
-		return false;
+		return 0;
 	memcpy(name, p->rest, n);
 	name[n] = 0;
-	return fstatat(p->base, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+	return fstatat(p->base, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
+/* A rule is a text: to move a directory that holds a narrower one would move what it hides out from under it. */
+static int may_move(struct request *r, const struct place *p)
+{
+	return policy_below(policy_of(r), p->path) ? -EBUSY : keeps_service(r, p->path, type_of(p));
 }
 
 static int rename_across(struct request *r, const struct place *from, const struct place *to, unsigned flags)
@@ -94,12 +104,12 @@ static int rename_places(struct request *r, const struct place *from, const stru
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 	int e = may_move(r, from);
-	if (e == 0)
+	if (e == 0 && (exchange || policy_below(policy_of(r), to->path)))
 		e = may_move(r, to);
 	if (e == 0)
-		e = keeps_rights(r, from->path, to->path, is_directory(from));
+		e = keeps_rights(r, from->path, to->path, S_ISDIR(type_of(from)));
 	if (e == 0 && exchange)
-		e = keeps_rights(r, to->path, from->path, is_directory(to));
+		e = keeps_rights(r, to->path, from->path, S_ISDIR(type_of(to)));
 	if (e < 0)
 		return e;
 	if (syscall(SYS_renameat2, from->base, from->rest, to->base, to->rest, flags) == 0)
@@ -186,6 +196,8 @@ struct answer op_link(struct request *r)
 		e = origin_of(r, &o);
 	if (e == 0)
 		e = keeps_rights(r, o.path, to.path, false);
+	if (e == 0)
+		e = keeps_service(r, o.path, o.st.st_mode);
 	if (e == 0)
 		e = link_object(r, o.fd, to.base, to.rest);
 	if (e == -EXDEV) /* for which Landlock has it, too */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Owns sendto, sendmsg and sendmmsg where they may name an address or carry descriptors, and recvmsg and recvmmsg where
- * descriptors may not be received. Runs in the broker, which copies what is sent and what came, and does it on the
+ * Owns sendto, sendmsg and sendmmsg where they may name an address or carry descriptors, and recvfrom, recvmsg and recvmmsg
+ * where descriptors may not be received or it matters who sent. Runs in the broker, which copies what is sent and what came, and does it on the
  * caller's own socket: at once, or, when that would wait, on a slow worker. A filter sees neither the address nor the
  * control data; and memory that it let the kernel read would be changed after it was judged.
  */
+#include "broker/carrier.h"
+#include "broker/limits.h"
 #include "broker/message.h"
 #include "broker/names.h"
 #include "policy/promises.h"
@@ -18,7 +20,8 @@
 #include <unistd.h>
 
 #define VECTORS_MAX 1024 /* UIO_MAXIOV */
-#define DATA_MAX ((size_t)1 << 20) /* of one message; of a stream the rest is left to another call */
+#define DATA_MAX ((size_t)1 << 20) /* of one message; a stream is copied in parts of that size */
+#define CALL_MAX ((size_t)0x7ffff000) /* MAX_RW_COUNT: the kernel takes no more at once */
 #define MANY_MAX 1024 /* messages of one call */
 /* Who has these may send and receive bytes. */
 #define SOCKETS (PROMISE_BIT(stdio) | PROMISE_BIT(inet) | PROMISE_BIT(unix) | PROMISE_BIT(dns))
@@ -46,7 +49,7 @@ static void message_reset(struct message *m)
 	m->job.to.len = 0;
 	free(m->data);
 	m->data = NULL;
-	m->len = m->done = m->control_len = 0;
+	m->len = m->done = m->before = m->left = m->control_len = 0;
 	m->ready = m->named = false;
 }
 
@@ -81,7 +84,7 @@ static int header_read(const struct request *r, struct message *m)
 	for (size_t i = 0; e == 0 && i < h->vector_count; i++) {
 		if ((ssize_t)raw[i].iov_len < 0)
 			return -EINVAL;
-		size_t room = DATA_MAX + 1 - sum; /* one more tells that it is too much */
+		size_t room = CALL_MAX - sum;
 		if (raw[i].iov_len > room)
 			raw[i].iov_len = room;
 		sum += raw[i].iov_len;
@@ -97,13 +100,31 @@ static bool is_stream(const struct message *m)
 	return m->job.s.type == SOCK_STREAM;
 }
 
+/* The next part of a stream takes the place of this one. */
+static void next_part(struct message *m)
+{
+	size_t gone = m->len, i = 0;
+	for (; i < m->vector_count && m->vectors[i].iov_len <= gone; i++)
+		gone -= m->vectors[i].iov_len;
+	m->vector_count -= i;
+	memmove(m->vectors, m->vectors + i, m->vector_count * sizeof(m->vectors[0]));
+	m->vectors[0].iov_base = (char *)m->vectors[0].iov_base + gone;
+	m->vectors[0].iov_len -= gone;
+	m->before += m->len;
+	m->len = m->left > DATA_MAX ? DATA_MAX : m->left;
+	m->left -= m->len;
+	m->done = 0;
+}
+
 /* Room for the data, and with `fill` what the target has there. */
 static int data_make(const struct request *r, struct message *m, bool fill)
 {
 	if (m->len > DATA_MAX && fill && !is_stream(m))
 		return -EMSGSIZE;
-	if (m->len > DATA_MAX)
+	if (m->len > DATA_MAX) {
+		m->left = is_stream(m) ? m->len - DATA_MAX : 0;
 		m->len = DATA_MAX;
+	}
 	m->data = malloc(m->len + 1);
 	if (!m->data)
 		return -ENOBUFS;
@@ -120,7 +141,7 @@ static int send_prepare(struct request *r, struct message *m)
 	if (m->single) {
 		m->vectors[0] = (struct iovec){(void *)(uintptr_t)r->args[1], (size_t)r->args[2]};
 		m->vector_count = 1;
-		m->len = (size_t)r->args[2] > DATA_MAX ? DATA_MAX + 1 : (size_t)r->args[2];
+		m->len = (size_t)r->args[2] > CALL_MAX ? CALL_MAX : (size_t)r->args[2];
 		m->vectors[0].iov_len = m->len;
 		m->named = name != 0;
 	} else {
@@ -135,6 +156,8 @@ static int send_prepare(struct request *r, struct message *m)
 	m->job.to = m->job.asked;
 	if (e == 0 && m->named)
 		e = name_allow(r, &m->job.s, &m->job.to, USE_SEND);
+	if (e == 0 && m->named)
+		e = limits_begin(r, &m->job.s, &m->job.to);
 	if (e == 0 && !m->single)
 		e = control_take(r, m);
 	if (e == 0)
@@ -153,32 +176,38 @@ static void broken_pipe(const struct request *r, const struct message *m)
 /* Bytes, or a negative errno; -EAGAIN on the lane when it would wait. */
 static ssize_t send_some(struct request *r, struct message *m)
 {
-	struct iovec v = {m->data + m->done, m->len - m->done};
+	struct iovec v;
 	struct msghdr h = {.msg_name = m->named ? &m->job.to.to : NULL,
 		.msg_namelen = m->job.to.len,
 		.msg_iov = &v,
 		.msg_iovlen = 1,
-		.msg_control = m->control_len && !m->done ? m->control : NULL,
-		.msg_controllen = m->done ? 0 : m->control_len};
+		.msg_control = m->control_len && !m->done && !m->before ? m->control : NULL,
+		.msg_controllen = m->done || m->before ? 0 : m->control_len};
 	/* The copy is gone when the call returns. */
 	int flags = (m->flags & ~MSG_ZEROCOPY) | MSG_NOSIGNAL | (r->slow ? 0 : MSG_DONTWAIT);
 	ssize_t n;
 	do {
+		if (m->left && m->done == m->len) {
+			next_part(m);
+			if (memory_gather(r, m->vectors, m->vector_count, m->data, m->len) < 0)
+				return (ssize_t)m->before;
+		}
+		v = (struct iovec){m->data + m->done, m->len - m->done};
 		n = sendmsg(m->job.s.fd, &h, flags);
 		if (n > 0)
 			m->done += (size_t)n;
-		v = (struct iovec){m->data + m->done, m->len - m->done};
+		limits_done(r, &m->job.s, &m->job.to, n);
 		h.msg_control = NULL;
 		h.msg_controllen = 0;
-	} while (n > 0 && m->done < m->len && m->waits && r->slow);
+	} while (n > 0 && (m->done < m->len || m->left) && m->waits && r->slow);
 	int e = n < 0 ? errno : 0;
 	if (e == EAGAIN && !r->slow && m->waits)
 		return -EAGAIN;
-	if (!m->done && e == EPIPE)
+	if (!m->done && !m->before && e == EPIPE)
 		broken_pipe(r, m);
-	if (n >= 0 && m->done < m->len && m->waits && !r->slow)
+	if (n >= 0 && (m->done < m->len || m->left) && m->waits && !r->slow)
 		return -EAGAIN; /* the rest of a stream */
-	return n < 0 && !m->done ? -e : (ssize_t)m->done;
+	return n < 0 && !m->done && !m->before ? -e : (ssize_t)(m->before + m->done);
 }
 
 /* ---- receiving ---- */
@@ -203,6 +232,26 @@ static int header_write(const struct request *r, const struct message *m, const 
 	return e;
 }
 
+static int sender_write(const struct request *r, const struct message *m, const struct msghdr *h)
+{
+	socklen_t room = (socklen_t)m->header.name_len, len = h->msg_namelen;
+	int e = memory_write(r, m->header.name, h->msg_name, len < room ? len : room);
+	return e < 0 ? e : memory_write(r, r->args[5], &len, sizeof(len));
+}
+
+/* recvfrom(), as if it had a header. */
+static int receive_prepare(struct request *r, struct message *m)
+{
+	m->header = (struct header){.name = r->args[4]};
+	m->vectors[0] = (struct iovec){(void *)(uintptr_t)r->args[1], (size_t)r->args[2]};
+	if (m->vectors[0].iov_len > CALL_MAX)
+		m->vectors[0].iov_len = CALL_MAX;
+	m->vector_count = m->vectors[0].iov_len > 0;
+	m->len = m->vectors[0].iov_len;
+	int e = m->header.name ? memory_read(r, r->args[5], &m->header.name_len, sizeof(m->header.name_len)) : 0;
+	return e < 0 ? e : m->header.name_len < 0 ? -EINVAL : 0;
+}
+
 static ssize_t receive_some(struct request *r, struct message *m)
 {
 	struct sockaddr_storage from;
@@ -222,11 +271,20 @@ static ssize_t receive_some(struct request *r, struct message *m)
 		return -errno;
 	if (control_came(&h))
 		return promised(r, PROMISE_BIT(recvfd));
+	heard_note(r, &m->job.s, h.msg_name, h.msg_namelen);
 	size_t have = (size_t)n < m->len ? (size_t)n : m->len;
 	int e = memory_scatter(r, m->vectors, m->vector_count, m->data, have);
-	if (e == 0)
+	bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && m->waits && r->slow;
+	while (e == 0 && all && n > 0 && (size_t)n == m->len && m->left) {
+		next_part(m);
+		n = recv(m->job.s.fd, m->data, m->len, flags);
+		e = n > 0 ? memory_scatter(r, m->vectors, m->vector_count, m->data, (size_t)n) : 0;
+	}
+	if (e == 0 && m->single)
+		e = m->header.name ? sender_write(r, m, &h) : 0;
+	else if (e == 0)
 		e = header_write(r, m, &h);
-	return e < 0 ? e : n;
+	return e < 0 ? e : (ssize_t)m->before + (n > 0 ? n : 0);
 }
 
 /* ---- calls of one or many messages ---- */
@@ -241,7 +299,7 @@ static ssize_t one(struct request *r, struct message *m)
 {
 	int e = 0;
 	if (!m->ready && m->receives) {
-		e = header_read(r, m);
+		e = m->single ? receive_prepare(r, m) : header_read(r, m);
 		if (e == 0)
 			e = data_make(r, m, false);
 		m->ready = e == 0;
@@ -274,6 +332,8 @@ static struct answer messages(struct request *r, struct message *m)
 			r->job = &m->job;
 			return answer_slow();
 		}
+		if (m->many && !m->receives && (n >= 0 || m->index))
+			report_message(r, n);
 		uint32_t len = (uint32_t)n;
 		if (n >= 0 && m->many) {
 			int e = memory_write(
@@ -317,7 +377,7 @@ static struct answer start(struct request *r, int flags, bool receives)
 	m->job.to.held = -1;
 	m->flags = flags;
 	m->receives = receives;
-	m->single = r->nr == SYS_sendto;
+	m->single = r->nr == SYS_sendto || r->nr == SYS_recvfrom;
 	m->many = r->nr == SYS_sendmmsg || r->nr == SYS_recvmmsg;
 	m->where = r->args[1];
 	m->count = m->many ? (unsigned)r->args[2] : 1;
@@ -357,10 +417,12 @@ struct answer op_receive(struct request *r)
 {
 	if (r->slow)
 		return messages_slowly(r);
+	const uint64_t held = policy_of(r)->promises;
 	/* Then it is told from registers alone that the kernel may do it. */
-	if (policy_of(r)->promises & PROMISE_BIT(recvfd))
+	bool passes = r->nr == SYS_recvfrom ? (held & SOCKETS) != 0 : (held & PROMISE_BIT(recvfd)) != 0;
+	if (passes && r->family->carrier->goes_on && !heard_matters(r, (int)r->args[0]))
 		return go_on;
-	if (!(policy_of(r)->promises & SOCKETS))
+	if (!(held & SOCKETS))
 		return op_refused(r);
 	return start(r, (int)r->args[r->nr == SYS_recvmsg ? 2 : 3], true);
 }

@@ -227,6 +227,8 @@ struct answer op_open(struct request *r)
 	if ((flags & (O_CREAT | O_TRUNC)) && r->path[0] && r->path[0][0] && descriptors_full(r))
 		return answer_error(EMFILE);
 	int fd = libc_files_first(r, 0, flags, false);
+	if (fd == LIBC_LATER)
+		return answer_slow();
 	const bool first = fd != LIBC_NONE;
 	if (!first)
 		fd = open_object(r, flags, mode, needed(flags), &p);

@@ -166,6 +166,7 @@ int libc_files_look(struct request *r, int which, int e);
 /* Before r->path[which] is resolved: LIBC_NONE, or what it is answered with whatever the rules say, a descriptor or a
  * negative errno. */
 #define LIBC_NONE INT_MIN
+#define LIBC_LATER (INT_MIN + 1) /* it may take a while: again on a slow worker. Never with look */
 int libc_files_first(struct request *r, int which, int flags, bool look);
 /* ---- libc_quiet.c: what libc tries and goes on without ---- */
 /* 0, or the negative errno with which this path is refused as a matter of course. */

@@ -5,6 +5,7 @@
  */
 #include "broker/abort.h"
 #include "broker/broker.h"
+#include "broker/limits.h"
 #include "broker/nest.h"
 #include "policy/promises.h"
 
@@ -49,7 +50,15 @@ static int64_t now_ms(void)
 static bool news(struct family *f, const struct request *r)
 {
 	uint64_t place = r->place * UINT64_C(0x9e3779b97f4a7c15) + r->missing_perms * 64 + r->missing_promise;
-	const char *what = r->address[0] ? r->address : r->canonical[0] ? r->canonical : r->path[0] ? r->path[0] : "";
+	/* A limit is one thing to tell, whatever ran into it. */
+	const bool limit = r->why && f->budget && r->why == f->budget->why;
+	if (limit)
+		place = 0;
+	const char *what = limit             ? r->why
+			   : r->address[0]   ? r->address
+			   : r->canonical[0] ? r->canonical
+			   : r->path[0]      ? r->path[0]
+					     : "";
 	for (const char *c = what; *c; c++)
 		place = (place ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
 	bool fresh = true;
@@ -202,7 +211,8 @@ void report_abort_note(struct request *r, pid_t process, const char *note)
 
 /* ---- the log ---- */
 
-/* text as a JSON string's inside; it is escaped already, so only quotes and backslashes are left to care for. */
+/* text as a JSON string's inside; it is escaped already, so only quotes and backslashes are left to care for. Of what is
+ * too long, no half character is left. */
 static size_t json(char *buf, size_t at, size_t len, const char *key, const char *text)
 {
 	at += (size_t)snprintf(buf + at, len - at, ",\"%s\":\"", key);
@@ -211,6 +221,8 @@ static size_t json(char *buf, size_t at, size_t len, const char *key, const char
 			buf[at++] = '\\';
 		buf[at++] = *text;
 	}
+	while (*text && (unsigned char)buf[at - 1] >= 0x80)
+		at--;
 	buf[at++] = '"';
 	buf[at] = 0;
 	return at;
@@ -261,6 +273,22 @@ static void answer_text(const struct answer *a, char *buf, size_t len)
 	}
 }
 
+/* Which rule, or what word instead. */
+static bool allowed_by(const struct request *r, char *text, size_t len)
+{
+	char rule[600];
+	const char *word = r->rule ? (r->rule->bind ? "bind " : "connect ") : r->unveiled ? "unveil " : "";
+	if (r->rule)
+		policy_address_format(r->rule, rule, sizeof(rule));
+	else if (r->unveiled)
+		policy_unveil_format(r->unveiled, rule, sizeof(rule));
+	else
+		snprintf(rule, sizeof(rule), "%s", r->decided ? r->decided : "");
+	snprintf(text, len, "%s", word);
+	decode_escape(text, len, rule);
+	return text[0];
+}
+
 void report_log(const struct request *r, const struct answer *a)
 {
 	char line[LINE], text[1400], answer[32];
@@ -280,13 +308,39 @@ void report_log(const struct request *r, const struct answer *a)
 		decode_escape(text, 900, r->address);
 		at = json(line, at, 2900, "address", text);
 	}
+	if (r->nr == SYS_socket) {
+		decode_call(r, text, 200);
+		text[strcspn(text, ")")] = 0;
+		at = json(line, at, 2900, "socket", text + strcspn(text, "(") + 1);
+	}
 	answer_text(a, answer, sizeof(answer));
 	at = json(line, at, 3000, "answer", answer);
-	if (a->kind == ANSWER_ERROR) {
-		rule_text(r, text, 900);
-		if (text[0])
-			at = json(line, at, sizeof(line) - 8, "rule", text);
-	}
+	rule_text(r, text, 900);
+	if (a->kind == ANSWER_ERROR && text[0])
+		at = json(line, at, sizeof(line) - 300, "to_allow", text);
+	else if (r->address[0] && allowed_by(r, text, 600))
+		at = json(line, at, sizeof(line) - 300, "rule", text);
+	if (r->rule && policy_address_is_name(r->rule))
+		at = json(line, at, sizeof(line) - 8, "name", r->rule->host);
 	at += (size_t)snprintf(line + at, sizeof(line) - at, "}\n");
 	log_write(r->family->broker->log, line, at);
+}
+
+void report_message(struct request *r, int64_t result)
+{
+	struct answer a = result < 0 ? answer_error((int)-result) : answer_value(result);
+	bool refused = result < 0 &&
+		       (r->missing_promise != PROMISE_COUNT || r->missing_perms || r->why || r->missing_address);
+	/* The call says how many messages went before: nobody else will tell of this one. */
+	if (refused)
+		report_refusal(r, (int)-result);
+	if (r->family->broker->log >= 0)
+		report_log(r, &a);
+	r->address[0] = r->canonical[0] = 0;
+	r->rule = NULL;
+	r->unveiled = NULL;
+	r->decided = r->why = NULL;
+	r->missing_promise = PROMISE_COUNT;
+	r->missing_perms = 0;
+	r->missing_address = MISSING_NONE;
 }

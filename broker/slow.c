@@ -5,10 +5,14 @@
  * is pending. A worker whose caller died is interrupted by a signal, again and again, until it has noticed: one
  * signal alone could come just before the call that blocks. The same is done when a signal waits for the caller, which
  * sleeps too deep to be woken by it: the call then fails as the kernel's would have, restarted if the handler says so.
+ *
+ * Sockets' calls are never refused for want of a worker: they wait in a list. There the many connects of somebody who has
+ * hundreds of them under way wait, too, for what the watcher sees without a thread for each (job.until).
  */
 #include "broker/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 #include <unistd.h>
 
 #define WORKERS SLOW_WORKERS
+#define CROWDED 64
 #define STACK (256 * 1024)
 #define IDLE_SECONDS 2
 #define WATCH_NS 20000000L
@@ -33,12 +38,20 @@ struct worker {
 	char path[2][PATH_MAX];
 };
 
+/* A request that has no worker. It holds its state. */
+struct parked {
+	struct parked *next;
+	bool due; /* wants one */
+	struct request request;
+};
+
 struct slow_lane {
 	struct family *family;
 	pthread_mutex_t lock;
 	pthread_cond_t watch;
 	struct worker *workers[WORKERS];
 	size_t busy;
+	struct parked *parked;
 	bool stop;
 	enum worker_state watcher;
 	pthread_t watcher_thread;
@@ -65,10 +78,60 @@ static void wake_mask(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
+static int64_t clock_ms(void)
+{
+	struct timespec t = after(0, 0);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Under l->lock. Takes r's hold on its state, and its job. */
+static bool park(struct slow_lane *l, const struct request *r, bool due)
+{
+	struct parked *p = l->stop ? NULL : malloc(sizeof(*p)), **last = &l->parked;
+	if (!p)
+		return false;
+	*p = (struct parked){.due = due, .request = *r};
+	while (*last)
+		last = &(*last)->next;
+	*last = p;
+	return true;
+}
+
+/* Under l->lock: the first that is due gets this worker. */
+static bool unpark(struct slow_lane *l, struct worker *w)
+{
+	struct parked **at = &l->parked, *p;
+	while ((p = *at) != NULL && !p->due)
+		at = &p->next;
+	if (!p)
+		return false;
+	*at = p->next;
+	w->request = p->request;
+	w->looks_up = false;
+	free(p);
+	return true;
+}
+
+static bool is_due(const struct parked *p)
+{
+	struct pollfd fd = {p->request.job->s.fd, POLLOUT, 0};
+	return p->due || clock_ms() >= p->request.job->until || poll(&fd, 1, 0) != 0 || !request_alive(&p->request) ||
+	       request_signalled(&p->request);
+}
+
+bool slow_crowded(struct family *f)
+{
+	pthread_mutex_lock(&f->slow->lock);
+	bool crowded = f->slow->busy >= CROWDED;
+	pthread_mutex_unlock(&f->slow->lock);
+	return crowded;
+}
+
 /* Under no lock. The answer is given with the signal blocked: an interrupted ADDFD with SEND makes the call return 0. */
 static void run(struct worker *w)
 {
 	struct request *r = &w->request;
+	struct slow_lane *l = w->lane;
 	r->slow = true;
 	if (r->violated) {
 		abort_process(r);
@@ -87,8 +150,16 @@ static void run(struct worker *w)
 		close(a.fd);
 		a = answer_error(EACCES);
 	}
-	if (a.kind == ANSWER_SLOW)
+	if (a.kind == ANSWER_SLOW) {
+		pthread_mutex_lock(&l->lock);
+		bool parked = r->job && r->job->until && park(l, r, false);
+		pthread_mutex_unlock(&l->lock);
+		if (parked)
+			return;
+		if (r->job)
+			r->job->drop(r->job);
 		a = answer_error(EAGAIN);
+	}
 	/* Only a caller on whom a signal waits is interrupted, so none will ever see this number: on the way out the kernel
 	 * runs the handler and makes EINTR of it, or repeats the call. */
 	if (a.kind == ANSWER_ERROR && a.error == EINTR && !r->interrupted && request_signalled(r))
@@ -113,31 +184,13 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&l->lock);
 		run(w);
 		pthread_mutex_lock(&l->lock);
+		if (unpark(l, w))
+			continue;
 		w->state = WORKER_IDLE;
 		if (--l->busy == 0)
 			pthread_cond_signal(&l->watch);
 	}
 	w->state = WORKER_ENDED;
-	pthread_mutex_unlock(&l->lock);
-	return NULL;
-}
-
-static void *watcher_main(void *arg)
-{
-	struct slow_lane *l = arg;
-	pthread_mutex_lock(&l->lock);
-	while (l->busy) {
-		struct timespec until = after(0, WATCH_NS);
-		pthread_cond_timedwait(&l->watch, &l->lock, &until);
-		for (size_t i = 0; i < WORKERS; i++) {
-			struct worker *w = l->workers[i];
-			if (w && w->state == WORKER_BUSY &&
-				(w->looks_up || l->stop || !request_alive(&w->request) ||
-					request_signalled(&w->request)))
-				pthread_kill(w->thread, WAKE_SIGNAL);
-		}
-	}
-	l->watcher = WORKER_ENDED;
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
 }
@@ -205,6 +258,72 @@ static struct worker *worker_get(struct slow_lane *l)
 	return w;
 }
 
+static int employ(struct worker *w)
+{
+	struct slow_lane *l = w->lane;
+	bool fresh = w->state == WORKER_NONE;
+	w->state = WORKER_BUSY;
+	int err = fresh ? start_thread(&w->thread, worker_main, w) : 0;
+	if (!err) {
+		l->busy++;
+		pthread_cond_signal(&w->work);
+		return 0;
+	}
+	for (size_t i = 0; i < WORKERS; i++)
+		if (l->workers[i] == w)
+			l->workers[i] = NULL;
+	pthread_cond_destroy(&w->work);
+	free(w);
+	return err;
+}
+
+/* Workers for those in the list that need one now, as far as there are any. */
+static void give_out(struct slow_lane *l)
+{
+	size_t due = 0;
+	for (struct parked *p = l->parked; p && !l->stop; p = p->next)
+		due += p->due = is_due(p);
+	for (; due > 0 && !l->stop; due--) {
+		struct worker *w = worker_get(l);
+		if (!w || !unpark(l, w))
+			return;
+		struct request r = w->request;
+		if (employ(w)) {
+			park(l, &r, true);
+			return;
+		}
+	}
+}
+
+static void *watcher_main(void *arg)
+{
+	struct slow_lane *l = arg;
+	pthread_mutex_lock(&l->lock);
+	while (l->busy || l->parked) {
+		struct timespec until = after(0, WATCH_NS);
+		pthread_cond_timedwait(&l->watch, &l->lock, &until);
+		give_out(l);
+		for (size_t i = 0; i < WORKERS; i++) {
+			struct worker *w = l->workers[i];
+			if (w && w->state == WORKER_BUSY &&
+				(w->looks_up || l->stop || !request_alive(&w->request) ||
+					request_signalled(&w->request)))
+				pthread_kill(w->thread, WAKE_SIGNAL);
+		}
+	}
+	l->watcher = WORKER_ENDED;
+	pthread_mutex_unlock(&l->lock);
+	return NULL;
+}
+
+/* The caller keeps its own hold on the state. */
+static void hold(const struct request *r)
+{
+	pthread_mutex_lock(&r->family->lock);
+	r->state->users++;
+	pthread_mutex_unlock(&r->family->lock);
+}
+
 static void fill(struct worker *w, const struct request *r)
 {
 	w->request = *r;
@@ -213,10 +332,7 @@ static void fill(struct worker *w, const struct request *r)
 		if (r->path[i])
 			w->request.path[i] = strcpy(w->path[i], r->path[i]);
 	}
-	/* The caller keeps its own hold on the state. */
-	pthread_mutex_lock(&r->family->lock);
-	r->state->users++;
-	pthread_mutex_unlock(&r->family->lock);
+	hold(r);
 }
 
 int slow_submit(struct request *r)
@@ -227,27 +343,19 @@ int slow_submit(struct request *r)
 	struct worker *w = l->stop ? NULL : worker_get(l);
 	if (w) {
 		fill(w, r);
-		bool fresh = w->state == WORKER_NONE;
-		w->state = WORKER_BUSY;
-		err = fresh ? start_thread(&w->thread, worker_main, w) : 0;
-		if (err) {
-			w->state = WORKER_NONE;
+		err = employ(w) ? -EAGAIN : 0;
+		if (err)
 			state_release(r->family, r->state);
-			err = -EAGAIN;
-			free(w);
-			for (size_t i = 0; i < WORKERS; i++) {
-				if (l->workers[i] == w)
-					l->workers[i] = NULL;
-			}
-		} else {
-			l->busy++;
-			pthread_cond_signal(&w->work);
-			if (l->watcher == WORKER_ENDED)
-				pthread_join(l->watcher_thread, NULL);
-			if (l->watcher != WORKER_BUSY)
-				l->watcher = start_thread(&l->watcher_thread, watcher_main, l) ? WORKER_NONE
-											       : WORKER_BUSY;
-		}
+	}
+	if (err && r->job && park(l, r, true)) {
+		hold(r);
+		err = 0;
+	}
+	if (!err) {
+		if (l->watcher == WORKER_ENDED)
+			pthread_join(l->watcher_thread, NULL);
+		if (l->watcher != WORKER_BUSY)
+			l->watcher = start_thread(&l->watcher_thread, watcher_main, l) ? WORKER_NONE : WORKER_BUSY;
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (err && r->held > 0) {
@@ -273,6 +381,12 @@ void slow_stop(struct family *f)
 			pthread_cond_signal(&l->workers[i]->work);
 	}
 	pthread_cond_signal(&l->watch);
+	/* Their callers get no answer: who still lives is told by the listener's end that there is nobody. */
+	for (struct parked *p; (p = l->parked) != NULL; free(p)) {
+		l->parked = p->next;
+		p->request.job->drop(p->request.job);
+		state_release(f, p->request.state);
+	}
 	/* The watcher may have failed to start: then this thread does its work. */
 	while (l->busy) {
 		struct timespec pause = {0, WATCH_NS};

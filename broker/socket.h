@@ -55,12 +55,22 @@ bool local_beyond(const struct policy *p);
 /* The same for AF_UNIX, save USE_BIND of a path, which is all done by local_bind(). */
 int local_allow(struct request *r, const struct endpoint *s, struct name *n, enum use use);
 int local_bind(struct request *r, const struct endpoint *s, const struct name *n);
+/* Whether it may listen by the name that it has. 0 or a negative errno. */
+int local_listen(struct request *r, const struct endpoint *s);
+
+/* heard.c: who sent datagrams to a socket that a rule let be bound may be answered by it. */
+bool heard_matters(const struct request *r, int number); /* whether it is such a socket, before anything is received */
+void heard_note(struct request *r, const struct endpoint *s, const void *from, socklen_t len);
+bool heard_from(const struct request *r, const struct endpoint *s, const uint8_t ip[16], uint16_t port);
+void heard_stop(struct family *f);
 
 /* What waits on a slow worker: kept by the request from its first run to its second. */
 struct job {
 	void (*drop)(struct job *j); /* frees it, with what it holds */
 	struct endpoint s;
 	struct name asked, to; /* as the target gave it, and as name_allow() made it */
+	bool begun; /* a connect that the broker's own first try began */
+	int64_t until; /* kept without a worker until this time (CLOCK_MONOTONIC, ms) or until s is writable; 0: it is not */
 };
 /* Whether what was asked for is still allowed: the caller may have been narrowed while it waited. 0 or a negative errno. */
 int job_allowed_still(struct request *r, const struct job *j, enum use use);

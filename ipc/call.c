@@ -20,6 +20,7 @@
 
 #define SPIN_NS 40000 /* longer waits are cheaper asleep: a sleep and its wake cost about a fifth of this */
 #define SLICE_NS 50000000
+#define TOLD_NS 1000000 /* the target can say it is told, too: that is not to keep the host busy */
 #define SLOTS 64
 
 /*
@@ -145,19 +146,23 @@ static bool spin(struct ipc_call *c, uint32_t value, uint32_t limit, uint32_t *s
 /* Host: sleeps while state is REQUEST. 0, or -EPIPE when gone. */
 static int sleep_for_reply(struct ipc_call *c, bool (*gone)(void *), void *arg, uint32_t *state)
 {
-	const struct timespec slice = {0, SLICE_NS};
 	uint64_t asked = now_ns();
+	bool told = false;
 	int r = 0;
 
 	/* Sequentially consistent, as is the other side's exchange of state and load of this: one of both is seen. */
 	atomic_store(&c->host_waits, 1);
 	while ((*state = atomic_load(&c->state)) == IPC_CALL_REQUEST) {
+		told = atomic_exchange(&c->told, 0) || told;
+		const struct timespec slice = {0, told ? TOLD_NS : SLICE_NS};
 		futex_wait(&c->state, IPC_CALL_REQUEST, &slice);
+		told = atomic_exchange(&c->told, 0) || told;
 		/* By the clock and not by ETIMEDOUT: signals and vain wakes may come more often than the slices end. */
 		uint64_t now = now_ns();
-		if (now - asked < SLICE_NS)
+		if (now - asked < (told ? TOLD_NS : SLICE_NS))
 			continue;
 		asked = now;
+		told = false;
 		if (gone && gone(arg) && atomic_load(&c->state) == IPC_CALL_REQUEST) {
 			r = -EPIPE;
 			break;
@@ -304,6 +309,13 @@ void ipc_call_reply(struct ipc_call *c, int64_t result)
 	atomic_store_explicit(&c->result, result, memory_order_relaxed);
 	if (atomic_compare_exchange_strong(&c->state, &state, IPC_CALL_REPLY) && atomic_load(&c->host_waits))
 		futex_wake(&c->state, 1);
+}
+
+void ipc_call_tell(struct ipc_call *c)
+{
+	atomic_store(&c->told, 1);
+	if (atomic_load(&c->host_waits))
+		futex_wake(&c->state, INT_MAX);
 }
 
 void ipc_call_dead(struct ipc_call *c)

@@ -31,6 +31,8 @@ int ipc_send(int socket, const struct ipc_message *m, bool wait);
  * still >= 0. */
 int ipc_recv(int socket, void *buf, size_t len, size_t fd_max, struct ipc_message *m, bool wait);
 void ipc_message_close(struct ipc_message *m);
+/* Whether a record of that type is the next to be received. */
+bool ipc_waits(int socket, uint32_t type);
 /* This process does without sendmsg(2), or without recvmsg(2): then its messages carry no descriptors. */
 void ipc_plain(bool send, bool recv);
 
@@ -54,7 +56,7 @@ struct ipc_call {
 	_Atomic uint64_t in_len, cap;
 	_Atomic int64_t result;
 	_Atomic uint32_t target_cpu; /* where the target last ran, + 1 */
-	uint32_t pad;
+	_Atomic uint32_t told; /* see ipc_call_tell() */
 	char name[IPC_CALL_NAME_MAX + 1];
 };
 /* Offsets of the two data areas for a size per direction, and the whole length: page aligned. */
@@ -69,6 +71,8 @@ int ipc_call_request(struct ipc_call *c, const char *name, uint64_t in_len, uint
 /* Target: waits for a request; copies name (terminated), in_len and cap, checked against shared. 0, -EPROTO, -EPIPE. */
 int ipc_call_wait(struct ipc_call *c, size_t shared, char name[IPC_CALL_NAME_MAX + 1], uint64_t *in_len, uint64_t *cap);
 void ipc_call_reply(struct ipc_call *c, int64_t result);
+/* Broker: gone() of a call that waits is to be asked soon, as there is something to be seen elsewhere. */
+void ipc_call_tell(struct ipc_call *c);
 /* Anyone: nobody will answer any more; wakes both sides. */
 void ipc_call_dead(struct ipc_call *c);
 #endif

@@ -229,6 +229,12 @@ malformed:
 	return -EPROTO;
 }
 
+bool ipc_waits(int socket, uint32_t type)
+{
+	struct header head;
+	return recv(socket, &head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) == sizeof(head) && head.type == type;
+}
+
 void ipc_message_close(struct ipc_message *m)
 {
 	close_all(m->fds, m->fd_count < IPC_FDS_MAX ? m->fd_count : IPC_FDS_MAX);

@@ -208,6 +208,7 @@ static int parse_bind(struct reader *r)
 static int parse_limit(struct reader *r)
 {
 	const char *words[LIMIT_COUNT + 1] = {0};
+	uint64_t any;
 	char *name, *value, hint[64];
 	int n = operand(r, "the name of a limit", &name);
 	if (n < 0)
@@ -221,9 +222,9 @@ static int parse_limit(struct reader *r)
 		return n;
 	if (policy_limit_parse((enum policy_limit)limit, value, &r->p->limits[limit]) < 0)
 		return FAIL(r, "bad value '%.64s' for %s; use %s", value, name,
-			limit == LIMIT_CPU || limit == LIMIT_WALL           ? "10s, 200ms, 5m or 1h"
-			: limit == LIMIT_MEMORY || limit == LIMIT_FILE_SIZE ? "bytes, or 512K, 512M, 2G"
-									    : "a number");
+			policy_limit_parse((enum policy_limit)limit, "1s", &any) == 0   ? "10s, 200ms, 5m or 1h"
+			: policy_limit_parse((enum policy_limit)limit, "1K", &any) == 0 ? "bytes, or 512K, 512M, 2G"
+											: "a number");
 	return 0;
 }
 

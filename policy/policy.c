@@ -21,6 +21,8 @@ static const struct {
 	[LIMIT_PROCESSES] = {"processes", UNIT_COUNT},
 	[LIMIT_FILES] = {"files", UNIT_COUNT},
 	[LIMIT_FILE_SIZE] = {"file-size", UNIT_BYTES},
+	[LIMIT_CONNECTS] = {"connects", UNIT_COUNT},
+	[LIMIT_TRAFFIC] = {"traffic", UNIT_BYTES},
 };
 
 static const struct {

@@ -31,7 +31,17 @@ struct address {
 	uint16_t port_low, port_high;
 };
 
-enum policy_limit { LIMIT_MEMORY, LIMIT_CPU, LIMIT_WALL, LIMIT_PROCESSES, LIMIT_FILES, LIMIT_FILE_SIZE, LIMIT_COUNT };
+enum policy_limit {
+	LIMIT_MEMORY,
+	LIMIT_CPU,
+	LIMIT_WALL,
+	LIMIT_PROCESSES,
+	LIMIT_FILES,
+	LIMIT_FILE_SIZE,
+	LIMIT_CONNECTS,
+	LIMIT_TRAFFIC,
+	LIMIT_COUNT
+};
 #define LIMIT_NONE UINT64_MAX
 
 struct policy {
@@ -139,9 +149,16 @@ const struct address *policy_address_rule(
 	const struct policy *p, enum address_kind kind, bool bind, const uint8_t ip[16], uint16_t port);
 /* Whether the rule is for a host by name. */
 bool policy_address_is_name(const struct address *a);
+/* public.c: whether the address (v6, or v4-mapped) is globally reachable unicast; and what it is when it is not, else NULL. */
+bool policy_address_public(const uint8_t ip[16]);
+const char *policy_address_special(const uint8_t ip[16]);
 /* Whether any rule is, to connect or bind. */
 bool policy_has_names(const struct policy *p);
 int policy_judge_unix(const struct policy *p, bool bind, const char *path_or_name);
+/* Whether a local socket at path (canonical) is that of a service, which only a rule of its own reaches; and whether a
+ * directory at path may hold such sockets, at any depth. services.c */
+bool policy_service(const char *path);
+bool policy_services_below(const char *path);
 
 /* The nearest of words (NULL terminated) to word by edit distance, or NULL when none is near. */
 const char *policy_nearest(const char *word, const char *const *words);

@@ -58,6 +58,8 @@ enum airlock_limit {
 	AIRLOCK_LIMIT_PROCESSES, /* processes and threads alive at once, the whole target */
 	AIRLOCK_LIMIT_FILES, /* open descriptors, a process */
 	AIRLOCK_LIMIT_FILE_SIZE, /* bytes of the largest file it may write */
+	AIRLOCK_LIMIT_CONNECTS, /* connections and new destinations of datagrams a second, the whole target */
+	AIRLOCK_LIMIT_TRAFFIC, /* bytes over TCP, and in datagrams that the broker sends, the whole target: airlock(1) */
 };
 
 enum airlock_violation {
@@ -77,6 +79,28 @@ int airlock_policy_parse(struct airlock_policy **out, const char *text);
 int airlock_policy_unveil(struct airlock_policy *policy, const char *path, const char *permissions);
 int airlock_policy_connect(struct airlock_policy *policy, const char *address);
 int airlock_policy_bind(struct airlock_policy *policy, const char *address);
+
+/* What no address of the policy covers: an address that a target wants to use. Valid during the call. */
+struct airlock_question {
+	size_t size;
+	const char *address; /* as the policy language writes it: "tcp:93.184.216.34:443" */
+	int bind; /* to be reached there; else to connect or send a datagram to it */
+	pid_t pid; /* the process that asks, as ps shows it; 0 when not known */
+	const char *program; /* the path of what it runs, "" when not known */
+};
+enum airlock_decision {
+	AIRLOCK_REFUSE,
+	AIRLOCK_ALLOW_ONCE, /* the calls that wait for this answer */
+	AIRLOCK_ALLOW_TARGET, /* this address, as long as the target lives */
+};
+/* Called by airlock_dispatch(), airlock_wait() and airlock_call(), which say -EBUSY when it calls them on the same target;
+ * nor may it free that. The target's thread waits for the answer as it would for a connection, and nobody else does. */
+typedef enum airlock_decision (*airlock_ask)(
+	void *arg, struct airlock_target *target, const struct airlock_question *question);
+/* Asks the host what no address covers, of targets with the promise inet. NULL: nobody. Not for airlock_enter() (-EINVAL),
+ * not in a target (-EPERM). */
+int airlock_policy_ask(struct airlock_policy *policy, airlock_ask ask, void *arg);
+
 int airlock_policy_limit(struct airlock_policy *policy, enum airlock_limit limit, uint64_t value);
 
 /* The target starts with a duplicate of fd as descriptor `as` (0 to 255; 3 to 9 are airlock's). fd stays the caller's

@@ -2,11 +2,14 @@
 /* Owns the broker of a process that confines itself: one family, whose first process is the host. Runs in the broker. */
 #include "sandbox/role_broker.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -14,6 +17,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+static bool alive(int pidfd)
+{
+	return poll(&(struct pollfd){pidfd, POLLIN, 0}, 1, 0) == 0;
+}
 
 /* Standard error is what lines.c has made of the program's own. */
 static void on_report_in_place(void *arg, const struct report *r)
@@ -31,6 +39,36 @@ static void on_report_in_place(void *arg, const struct report *r)
 		line_about(r, line, 0);
 	if (r->kill)
 		kill(r->pid, SIGKILL);
+}
+
+/* Whoever has a tag of the family's, until there is nobody: what is forked meanwhile has it, too. */
+void in_place_end(void)
+{
+	char line[300] = "", name[200] = "";
+	decode_escape(name, sizeof(name), me.hello.name);
+	snprintf(line, sizeof(line), "%s: airlock: ended: it used up its traffic limit\n", name);
+	bool told = false, any = true;
+	while (any) {
+		any = false;
+		int fd = openat(me.b.proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+		for (struct dirent *d; dir && (d = readdir(dir)) != NULL;) {
+			pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+			int process = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+			/* Asked once it cannot become another's number. */
+			if (process >= 0 && state_ours(&me.in_place, pid) && alive(process)) {
+				if (!told)
+					line_about(&(struct report){.pid = pid, .tid = pid}, line, LINE_MS);
+				told = any = true;
+				syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+			}
+			if (process >= 0)
+				close(process);
+		}
+		if (dir)
+			closedir(dir);
+		usleep(1000);
+	}
 }
 
 void in_place(void)

@@ -14,6 +14,8 @@
  */
 #include "sandbox/role_nested.h"
 
+#include "broker/limits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -324,8 +326,14 @@ static void nested_fork(struct nested *n)
 	n->pid = pid;
 	n->pidfd = pidfd;
 	n->deadline = -1;
+	limits_wake(&me.b);
 	n->watch = (struct watch){.kind = WATCH_NESTED_END, .nested = n};
 	watch(pidfd, EPOLLIN, &n->watch);
+}
+
+bool nested_any(void)
+{
+	return list != NULL;
 }
 
 static struct nested *waiting(const struct child *of)

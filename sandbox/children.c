@@ -3,6 +3,8 @@
  * report callbacks on a lane's. */
 #include "sandbox/role_broker.h"
 
+#include "broker/names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -38,6 +40,16 @@ static void on_report(void *arg, const struct report *r)
 		atomic_store(&c->why, ENDED_BY_VIOLATION);
 		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
 	}
+}
+
+static bool on_ask(void *arg, const struct question *q)
+{
+	struct child *c = arg;
+	if (ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ASK, .len = sizeof(*q), .data = q}, false) < 0)
+		return false;
+	if (c->call)
+		ipc_call_tell(c->call);
+	return true;
 }
 
 static void started(struct child *c, int error, const char *text)
@@ -235,6 +247,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->listener = m->fds[0];
 	f->pidfd = m->fds[1];
 	f->on_report = on_report;
+	f->on_ask = me.b.asks ? on_ask : NULL;
 	f->arg = c;
 	if (nested_prepare() == 0)
 		f->nest = &nested_ops;
@@ -248,11 +261,12 @@ static void serve(struct child *c, struct ipc_message *m)
 		return;
 	}
 	c->family_runs = true;
-	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
+	/* Before there can be anything else to tell. */
 	started(c, 0,
 		me.direct.on && !f->direct ? "the working directory is not below a direct path nor where the first "
 					     "target began; all is served by the broker"
 					   : "");
+	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
 }
 
 void init_says(struct child *c)
@@ -328,13 +342,20 @@ void child_finish(struct child *c)
 	child_free(c);
 }
 
-/* The host says kill, or has let go of the target: either way it is to die. */
+/* The host answers a question; or says kill, or has let go of the target: then it is to die. */
 void status_says(struct child *c)
 {
 	struct ipc_message m;
+	struct reply reply;
 	int r = ipc_recv(c->status, me.buffer, sizeof(me.buffer), 0, &m, false);
 	if (r == -EAGAIN)
 		return;
+	if (r == 1 && m.type == MESSAGE_ANSWER && m.len == sizeof(reply)) {
+		memcpy(&reply, m.data, sizeof(reply));
+		if (c->family_runs)
+			ask_answer(&c->family, reply.id, reply.decision);
+		return;
+	}
 	child_kill(c, ENDED_BY_HOST);
 	if (r != 1)
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);

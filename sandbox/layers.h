@@ -31,7 +31,7 @@ struct confinement {
 	size_t filter_len; /* instructions */
 	int ruleset; /* Landlock: what the kernel lets it do itself (execute, read direct trees); -1: nothing at all */
 	const char *cwd; /* where to begin in the nursery's root; NULL or "": "/" */
-	uint64_t limits[LIMIT_COUNT]; /* LIMIT_NONE when not set; WALL and PROCESSES are the broker's */
+	uint64_t limits[LIMIT_COUNT]; /* LIMIT_NONE when not set; the whole target's are the broker's */
 	int listener; /* out: the seccomp listener, or the broker's end of the second carrier; close-on-exec */
 	/* Called last before the filter is loaded, when every other layer holds, with the number that the listener
 	 * gets (a guess when the process has other threads). NULL for none. */
@@ -43,12 +43,7 @@ struct confinement {
 	{                                                                                                              \
 		.net = -1, .ipc = -1, .uts = -1, .cgroup = -1, .mnt = -1, .ruleset = -1,                               \
 		.scopes = LANDLOCK_SCOPE_BOTH, .listener = -1, .limits = {                                             \
-			LIMIT_NONE,                                                                                    \
-			LIMIT_NONE,                                                                                    \
-			LIMIT_NONE,                                                                                    \
-			LIMIT_NONE,                                                                                    \
-			LIMIT_NONE,                                                                                    \
-			LIMIT_NONE                                                                                     \
+			[0 ... LIMIT_COUNT - 1] = LIMIT_NONE                                                           \
 		}                                                                                                      \
 	}
 

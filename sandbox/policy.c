@@ -3,6 +3,7 @@
  * policy means is in policy/. Runs in the host. */
 #include "sandbox/sandbox.h"
 
+#include "broker/names.h"
 #include "policy/promises.h"
 
 #include <errno.h>
@@ -204,6 +205,21 @@ PUBLIC int airlock_policy_connect(struct airlock_policy *policy, const char *add
 PUBLIC int airlock_policy_bind(struct airlock_policy *policy, const char *address)
 {
 	return add_address(policy, address, true);
+}
+
+_Static_assert((int)AIRLOCK_REFUSE == DECISION_REFUSE && (int)AIRLOCK_ALLOW_ONCE == DECISION_ONCE &&
+		       (int)AIRLOCK_ALLOW_TARGET == DECISION_TARGET,
+	"answers go as they are");
+
+PUBLIC int airlock_policy_ask(struct airlock_policy *policy, airlock_ask ask, void *arg)
+{
+	/* What a target allows its own targets would have to be held against all that was allowed around it. */
+	if (ask && nested_inside())
+		return fail(-EPERM, "a target answers no questions of its own targets: only rules say what they may");
+	policy->ask = ask;
+	policy->ask_arg = arg;
+	changed(policy);
+	return 0;
 }
 
 PUBLIC int airlock_policy_limit(struct airlock_policy *policy, enum airlock_limit limit, uint64_t value)

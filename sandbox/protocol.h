@@ -37,6 +37,14 @@ enum message_type {
 	MESSAGE_LISTENER, /* init to broker: the listener and the first process' pidfd; struct outcome */
 	MESSAGE_FAILED, /* init to broker: struct outcome */
 	MESSAGE_END, /* init to broker: struct end */
+	MESSAGE_ASK, /* struct question (broker/names.h) */
+	MESSAGE_ANSWER, /* host to broker: struct reply */
+};
+
+struct reply {
+	uint64_t id;
+	uint32_t decision;
+	uint32_t pad;
 };
 
 struct outcome {
@@ -50,6 +58,7 @@ struct hello {
 	uint32_t version;
 	uint32_t in_place, narrowable;
 	uint32_t has_image, has_proc, has_log, has_program, has_setup, has_terminal;
+	uint32_t asks; /* the host answers questions */
 	uint32_t nofile; /* the host's soft limit of descriptors, which its targets get back */
 	uint64_t empty_string; /* in place: the address of libc's sealed "" */
 	char name[64]; /* the program's, for ps */
@@ -89,7 +98,7 @@ struct ended {
 	uint32_t why; /* enum ended_why */
 	uint64_t requests, refused;
 };
-enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION };
+enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION, ENDED_BY_TRAFFIC };
 
 /* Shared memory of broker, init and a starting target, gone before hostile input comes. */
 enum setup_state { SETUP_NEW, SETUP_CONFINED, SETUP_FAILED, SETUP_SERVED };

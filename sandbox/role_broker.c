@@ -3,6 +3,8 @@
  * lanes. Runs in the broker, on its first thread. */
 #include "sandbox/role_broker.h"
 
+#include "broker/limits.h"
+#include "broker/names.h"
 #include "policy/filter.h"
 #include "policy/policy.h"
 #include "sandbox/carrier.h"
@@ -166,6 +168,7 @@ static void set_up(void)
 	}
 	getrandom(&me.b.tag_base, sizeof(me.b.tag_base), 0);
 	me.b.in_place = me.hello.in_place;
+	me.b.asks = me.hello.asks;
 	me.b.trap = carrier_needed();
 	if (me.b.trap && me.program >= 0)
 		give_up(-EBUSY,
@@ -188,6 +191,15 @@ static void set_up(void)
 	else
 		me.b.exe = strdup(me.hello.name);
 
+	/* As long as it has rights over the host's network. */
+	r = me.b.in_place ? 0 : binder_start(&me.b, me.hello.name);
+	if (r < 0)
+		give_up(r, "no binder for privileged ports");
+	r = limits_start(&me.b, NULL);
+	if (r < 0)
+		give_up(r, "the limit traffic cannot be kept: this kernel does not tell what TCP sockets have sent "
+			   "(CONFIG_INET_TCP_DIAG), or there is no /proc");
+	limits_watch();
 	/* As long as it is the host's. */
 	bool stands = getcwd(cwd, sizeof(cwd)) && cwd[0] == '/';
 	bool user = false;
@@ -230,6 +242,10 @@ static void set_up(void)
 	r = me.b.in_place ? 0 : opener_start(&me.b, me.hello.name);
 	if (r < 0)
 		give_up(r, "no opener for names");
+	/* The arguments of a fork are its program's. */
+	r = names_start(&me.b, me.hello.has_image && !broker_forked ? me.hello.name : NULL);
+	if (r < 0)
+		give_up(r, "no resolver for names");
 	me.ruleset = me.b.in_place ? -1 : broker_target_ruleset(&me.b, LANDLOCK_SCOPE_BOTH, extra.rules, extra.count);
 	extra_image(&extra, me.image);
 	extra_descriptor(&extra, me.fdinfo, PERM_R);
@@ -267,6 +283,26 @@ static void control_says(void)
 	if (m.type == MESSAGE_START)
 		child_start(&m);
 	ipc_message_close(&m);
+}
+
+void limits_watch(void)
+{
+	int fds[2];
+	me.limits_watch = (struct watch){.kind = WATCH_LIMITS};
+	for (int n = limits_descriptors(&me.b, fds); n > 0; n--)
+		watch(fds[n - 1], EPOLLIN, &me.limits_watch);
+}
+
+static void limits_say(void)
+{
+	/* What nested brokers count is ours, too. */
+	if (!limits_look(&me.b) && !nested_any())
+		limits_rest(&me.b);
+	for (struct child *c = me.children; c; c = c->next)
+		if (c->family_runs && limits_over(&c->family))
+			child_kill(c, ENDED_BY_TRAFFIC);
+	if (me.b.in_place && limits_over(&me.in_place))
+		in_place_end();
 }
 
 static int next_timeout(void)
@@ -313,6 +349,9 @@ _Noreturn void broker_loop(void)
 				break;
 			case WATCH_NESTED_END:
 				nested_ended(w->nested);
+				break;
+			case WATCH_LIMITS:
+				limits_say();
 				break;
 			case WATCH_LISTENER:
 				_exit(0); /* in place: the last confined task is gone */

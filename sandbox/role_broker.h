@@ -17,7 +17,8 @@ enum watch_kind {
 	WATCH_INIT_END,
 	WATCH_LISTENER,
 	WATCH_NEST,
-	WATCH_NESTED_END
+	WATCH_NESTED_END,
+	WATCH_LIMITS
 };
 struct child;
 struct nested;
@@ -63,7 +64,7 @@ extern struct broker_role {
 	int pidns; /* nested: of the target that asked */
 	struct sock_filter *filter[4]; /* of both kinds of start, and then of both with direct trees */
 	size_t filter_len[4];
-	struct watch control_watch, host_watch, listener_watch;
+	struct watch control_watch, host_watch, listener_watch, limits_watch;
 	struct family in_place;
 	char buffer[IPC_BYTES_MAX + 16];
 } me;
@@ -75,6 +76,7 @@ int64_t now_ms(void);
 void watch(int fd, uint32_t events, struct watch *w);
 void unwatch(int fd); /* and close it */
 pid_t pid_of(int pidfd); /* as the broker sees it */
+void limits_watch(void); /* what tells of bytes, once there is an epoll */
 _Noreturn void broker_loop(void);
 
 /* broker_grants.c */
@@ -96,6 +98,7 @@ int nested_prepare(void); /* before a family has nested_ops */
 void nested_wake(void);
 void nested_ended(struct nested *n);
 bool nested_end_of(const struct child *c); /* whether there are any yet to end */
+bool nested_any(void);
 int64_t nested_tick(int64_t now); /* when it wants to be called again, or -1 */
 void nested_end_all(void);
 void nested_await_all(void);
@@ -104,5 +107,6 @@ bool nested_may_start(void);
 
 /* broker_in_place.c */
 void in_place(void);
+void in_place_end(void); /* all its processes: their bytes are used up */
 
 #endif

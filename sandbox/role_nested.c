@@ -3,6 +3,9 @@
  * door. Runs in that fork, which has one thread. */
 #include "sandbox/role_nested.h"
 
+#include "broker/limits.h"
+#include "broker/names.h"
+
 #include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +46,7 @@ static int descriptors_keep(struct nested *n, const struct broker *b)
 	for (size_t i = 0; i < LIBC_FILES; i++)
 		keep[count++] = b->libc[i];
 	keep[count++] = b->locales;
+	keep[count++] = names_descriptor(b);
 	for (size_t i = 0; i < b->interpreter_count; i++)
 		keep[count++] = b->interpreters[i].fd;
 	for (size_t i = 0; i < b->outer_count; i++)
@@ -84,15 +88,18 @@ static void role_begin(struct nested *n)
 	me.direct.note[0] = 0;
 	me.ruleset = -1;
 	memset(me.filter, 0, sizeof(me.filter));
-	b->opener = 0;
+	b->opener = b->binder = 0;
+	limits_forget(b);
 	pthread_mutex_init(&b->opener_lock, NULL);
 	b->policy.everything = false;
 	b->programs = me.program >= 0;
+	b->asks = false; /* the host is not theirs */
 	b->makes_sockets = broker_makes_sockets(nest->policy);
 	if (nest->program >= 0)
 		b->exe = strdup(nest->path);
 	getrandom(&b->tag_base, sizeof(b->tag_base), 0);
 	state_forget();
+	names_forget(b);
 	if (nest->processes != LIMIT_NONE && b->outer_count < OUTER_MAX)
 		b->outer[b->outer_count++] = (struct outer){nest->pidns, nest->processes};
 	b->begin = nest->policy;
@@ -141,6 +148,9 @@ _Noreturn void nested_become(struct nested *n, pid_t parent)
 	role_begin(n);
 	if (me.epoll < 0 || me.fdinfo < 0)
 		give_up(-EMFILE, "no descriptors for a nested broker");
+	if (limits_start(&me.b, n->child->family.budget) < 0)
+		give_up(-EOPNOTSUPP, "a nested broker cannot keep the limits");
+	limits_watch();
 	nested_confine();
 	struct outcome o;
 	outcome_set(&o, 0, me.b.layers, "");

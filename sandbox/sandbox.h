@@ -35,6 +35,8 @@ struct airlock_policy {
 	} pass[PASS_MAX];
 	size_t pass_count;
 	int log;
+	airlock_ask ask;
+	void *ask_arg;
 	pthread_mutex_t lock; /* handle: the only part that changes under a const policy */
 	struct broker_handle *handle; /* of the policy as it stands; let go when the policy changes */
 };
@@ -167,6 +169,9 @@ struct airlock_target {
 	size_t shared;
 	char name[64];
 	bool ended, lost;
+	airlock_ask ask; /* the policy's, at its start */
+	void *ask_arg;
+	bool asking; /* ask runs */
 	unsigned layers;
 	struct ended end;
 	uint64_t refused;

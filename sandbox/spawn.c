@@ -289,6 +289,7 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 		.has_program = birth->program >= 0,
 		.has_setup = birth->setup >= 0,
 		.has_terminal = birth->terminal > 0,
+		.asks = birth->policy->ask != NULL,
 		.nofile = files.rlim_cur > 1048576 ? 1048576 : (uint32_t)files.rlim_cur,
 		.empty_string = birth->empty_string};
 	snprintf(hello.name, sizeof(hello.name), "%s", name);

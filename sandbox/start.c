@@ -225,6 +225,8 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	status[0] = channel[0] = -1;
 	snprintf(t->name, sizeof(t->name), "%s", start->name);
 	memcpy(t->limits, policy->p.limits, sizeof(t->limits));
+	t->ask = policy->ask;
+	t->ask_arg = policy->ask_arg;
 	atomic_fetch_add(&h->references, 1);
 	t->broker = h;
 	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, words);

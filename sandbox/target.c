@@ -3,6 +3,8 @@
  * broker, is its end of the channel. */
 #include "sandbox/sandbox.h"
 
+#include "broker/names.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +20,7 @@
 #define PUBLIC __attribute__((visibility("default")))
 #define MESSAGE_DATA 0x64617461 /* what host and target send each other */
 #define REFUSALS_MAX 64
+#define QUESTIONS_MAX 64 /* between two looks whether a call has been answered */
 
 /* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
 int map_own(int fd, size_t len, void **out)
@@ -76,15 +79,39 @@ static void refusal_keep(struct airlock_target *t, const struct refusal *refusal
 	t->violated |= refusal->kill != 0;
 }
 
-/* Takes in what waits on the status socket; never blocks. */
-static void status_read(struct airlock_target *t)
+/* A target that is being freed has nobody any more. */
+static void question_answer(struct airlock_target *t, const struct ipc_message *m)
+{
+	struct question asked;
+	memcpy(&asked, m->data, sizeof(asked));
+	asked.address[sizeof(asked.address) - 1] = asked.program[sizeof(asked.program) - 1] = 0;
+	const struct airlock_question q = {
+		sizeof(q), asked.address, asked.bind, asked.pid, asked.program};
+	struct reply reply = {.id = asked.id, .decision = DECISION_REFUSE};
+	if (t->ask) {
+		t->asking = true;
+		reply.decision = t->ask(t->ask_arg, t, &q);
+		t->asking = false;
+	}
+	ipc_send(t->status, &(struct ipc_message){.type = MESSAGE_ANSWER, .len = sizeof(reply), .data = &reply}, false);
+}
+
+/* Takes in what waits on the status socket; never blocks. Up to the first question, which is answered or left: whether it
+ * was answered. There may always be another. */
+static bool status_take(struct airlock_target *t, bool answers)
 {
 	char buffer[IPC_BYTES_MAX + 16];
 	struct ipc_message m;
 	while (!t->ended && t->status >= 0) {
+		if (!answers && ipc_waits(t->status, MESSAGE_ASK))
+			return false;
 		int r = ipc_recv(t->status, buffer, sizeof(buffer), 0, &m, false);
 		if (r == -EAGAIN)
-			return;
+			return false;
+		if (r == 1 && m.type == MESSAGE_ASK && m.len == sizeof(struct question)) {
+			question_answer(t, &m);
+			return true;
+		}
 		if (r != 1) {
 			t->ended = t->lost = true;
 			if (t->call)
@@ -100,6 +127,17 @@ static void status_read(struct airlock_target *t)
 		if (t->ended) /* else the poll descriptor would stay readable for it */
 			epoll_ctl(t->poll, EPOLL_CTL_DEL, t->status, NULL);
 	}
+	return false;
+}
+
+static bool status_read(struct airlock_target *t)
+{
+	return status_take(t, true);
+}
+
+static int busy(const struct airlock_target *t)
+{
+	return t->asking ? fail(-EBUSY, "the target waits for the answer to its question") : 0;
 }
 
 static int message_waits(int channel)
@@ -144,9 +182,11 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 {
 	if (target->poll < 0)
 		return dispatch_inside(target, timeout_ms);
+	if (target->asking)
+		return busy(target);
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
 	for (;;) {
-		status_read(target);
+		bool answered = status_read(target);
 		if (message_waits(target->channel))
 			return 1;
 		if (target->ended)
@@ -154,6 +194,8 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		struct pollfd p[2] = {
 			{.fd = target->status, .events = POLLIN}, {.fd = target->channel, .events = POLLIN}};
 		int ms = left(deadline);
+		if (answered && ms == 0)
+			return 0;
 		int r = poll(p, 2, ms);
 		if (r < 0 && errno != EINTR)
 			return fail(-errno, "cannot wait: %s", strerror(errno));
@@ -205,8 +247,9 @@ static bool gone(void *arg)
 {
 	struct airlock_target *t = arg;
 	struct pollfd p = {.fd = t->status, .events = POLLIN};
-	if (!t->ended && poll(&p, 1, 0) == 1)
-		status_read(t);
+	for (int i = 0; i < QUESTIONS_MAX && !t->ended && poll(&p, 1, 0) == 1; i++)
+		if (!status_read(t))
+			break;
 	return t->ended;
 }
 
@@ -229,6 +272,8 @@ PUBLIC ssize_t airlock_call(
 	int64_t result = 0;
 	if (!target->call || strlen(function) > IPC_CALL_NAME_MAX)
 		return fail(-EINVAL, "no such call");
+	if (target->asking)
+		return busy(target);
 	if (len > target->shared || cap > target->shared)
 		return fail(-EMSGSIZE, "a call moves at most %zu bytes each way; see options.shared", target->shared);
 	if (target->ended)
@@ -265,6 +310,10 @@ static enum airlock_end classify(const struct airlock_target *t, int *code, int 
 		return AIRLOCK_RUNNING;
 	if (t->lost)
 		return AIRLOCK_LOST;
+	if (t->end.why == ENDED_BY_TRAFFIC) {
+		*signal = SIGKILL;
+		return AIRLOCK_VIOLATED;
+	}
 	if (t->end.why == ENDED_BY_VIOLATION || t->violated) {
 		if (t->end.seen && e->code != CLD_EXITED)
 			*signal = e->status;
@@ -318,6 +367,9 @@ static void status_fill(const struct airlock_target *t, struct airlock_status *s
 	s.layers = t->layers;
 	if (t->refusal_count)
 		snprintf(s.violation, sizeof(s.violation), "%s", t->refusals[t->refusal_count - 1]);
+	if (t->end.why == ENDED_BY_TRAFFIC)
+		snprintf(s.violation, sizeof(s.violation), "limit traffic %llu",
+			(unsigned long long)t->limits[LIMIT_TRAFFIC]);
 	size_t size = status->size < sizeof(s) ? status->size : sizeof(s);
 	s.size = size;
 	memcpy(status, &s, size);
@@ -327,14 +379,16 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 {
 	if (status->size < sizeof(size_t) || target->poll < 0)
 		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
+	if (target->asking)
+		return busy(target);
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
 	for (;;) {
-		status_read(target);
+		bool answered = status_read(target);
 		if (target->ended)
 			break;
 		int ms = left(deadline);
 		struct pollfd p = {.fd = target->status, .events = POLLIN};
-		if (poll(&p, 1, ms) <= 0 && ms == 0) {
+		if ((answered || poll(&p, 1, ms) <= 0) && ms == 0) {
 			status_fill(target, status);
 			return fail(-ETIMEDOUT, "the target still runs");
 		}
@@ -359,7 +413,9 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 		snprintf(buf, len, "%s crashed: %s", name, strsignal(s.signal));
 		break;
 	case AIRLOCK_VIOLATED:
-		if (target->violated && s.violation[0])
+		if (target->end.why == ENDED_BY_TRAFFIC)
+			snprintf(buf, len, "%s used up its traffic limit", name);
+		else if (target->violated && s.violation[0])
 			snprintf(buf, len, "%s was killed for %s", name, s.violation);
 		else
 			snprintf(buf, len, "%s was killed by its filter: it tried to get out", name);
@@ -385,7 +441,7 @@ PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, 
 {
 	/* What the broker has told so far is not read before somebody asks. */
 	if (target->poll >= 0)
-		status_read((struct airlock_target *)(uintptr_t)target);
+		status_take((struct airlock_target *)(uintptr_t)target, false);
 	if (index >= target->refusal_count)
 		return -ENOENT;
 	snprintf(buf, len, "%s", target->refusals[index]);
@@ -409,6 +465,9 @@ PUBLIC void airlock_free(struct airlock_target *target)
 	if (target->poll >= 0) {
 		struct airlock_status s = AIRLOCK_STATUS_INIT;
 		airlock_kill(target);
+		if (target->asking) /* whoever asked it goes on with it */
+			return;
+		target->ask = NULL;
 		/* The broker answers when the last process is gone; when it is gone itself, so are they. */
 		airlock_wait(target, &s, 10000);
 		close(target->poll);

@@ -16,6 +16,7 @@ static int usage(FILE *to)
 	      "  -v PERMS:PATH    unveil, e.g. -v r:/usr/share -v rwc:out\n"
 	      "  -c ADDRESS       allow connect      -b ADDRESS  allow bind\n"
 	      "  -l NAME=VALUE    limit: memory=512M processes=16 files=64 cpu=10s wall=30s file-size=1G\n"
+	      "                   connects=100 (a second) traffic=1G\n"
 	      "  -e NAME[=VALUE]  pass or set an environment variable\n"
 	      "  -P FILE          read a policy file; options add to it\n"
 	      "  --on-violation errno|kill   --tolerate LAYER,...   --log FILE\n",

@@ -230,6 +230,11 @@ static void words_of(const char *report, char *out, size_t len)
 	snprintf(out, len, "%s", comma ? comma + 2 : "");
 }
 
+static int is_address(const char *words)
+{
+	return strncmp(words, "connect ", 8) == 0 || strncmp(words, "bind ", 5) == 0;
+}
+
 static void closing_line(const struct airlock_target *target, const struct airlock_status *status)
 {
 	char report[400], words[400], seen[3][400];
@@ -238,9 +243,15 @@ static void closing_line(const struct airlock_target *target, const struct airlo
 		return;
 	fprintf(stderr, "airlock: %llu %s refused", (unsigned long long)status->refused,
 		status->refused == 1 ? "request was" : "requests were");
-	for (unsigned i = 0; shown < 3 && airlock_refusal(target, i, report, sizeof(report)) == 0; i++) {
+	/* Addresses first: no library asks for those on its own account, as it does for files before the program begins. */
+	for (unsigned i = 0, pass = 0; shown < 3 && pass < 2;) {
+		if (airlock_refusal(target, i++, report, sizeof(report)) < 0) {
+			pass++;
+			i = 0;
+			continue;
+		}
 		words_of(report, words, sizeof(words));
-		int again = !words[0];
+		int again = !words[0] || is_address(words) != !pass;
 		for (unsigned k = 0; k < shown; k++)
 			again |= strcmp(seen[k], words) == 0;
 		if (again)
