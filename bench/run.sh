@@ -12,7 +12,7 @@ if [ "${2-}" = --write ]; then write=1; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 
-for name in ping open start; do
+for name in ping open start connect; do
 	extra=
 	[ $name != open ] || extra=$root/bench/browser.c
 	${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -I"$root" -I"$root/sandbox" -o "$work/$name" \
@@ -21,12 +21,13 @@ done
 
 airlock=
 [ ! -x "$build/airlock" ] || airlock=$build/airlock
-for name in open ping start; do
+for name in open ping start connect; do
 	if [ $name = start ] && [ -n "$airlock" ]; then set -- "$airlock"; else set --; fi
 	"$work/$name" "$@" >>"$work/lines" || echo "bench: $name ended early; what it measured is in the table" >&2
 done
 # Whole programs; git and a compiler are needed, bwrap and runsc are measured where they are.
 [ -z "$airlock" ] || sh "$root/bench/trees.sh" "$airlock" 3 >>"$work/lines"
+[ -z "$airlock" ] || sh "$root/bench/network.sh" "$airlock" 5 >>"$work/lines"
 
 {
 	echo "| what | median | beside | budget |"
