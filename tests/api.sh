@@ -51,7 +51,7 @@ sed -n 's/^\t\([a-z_]*\);$/\1/p' sandbox/airlock.map | sort >"$work/map"
 nm -D --defined-only "$build/libairlock.so" | sed 's/@.*//' | awk '$2 != "A" { print $3 }' | sort >"$work/exported"
 same "the exported symbols are those of the version map" "$work/map" "$work/exported"
 {
-	cc -E -P -Isandbox "$work/alone.c" | tr '\n' ' ' | grep -o 'airlock_[a-z_]* *([^;]*) *;' | grep -v '^[a-z_]* *)'
+	cc -E -P -Isandbox "$work/alone.c" | tr '\n' ' ' | grep -o 'airlock_[a-z_]* *([^*;][^;]*) *;' | grep -v '^[a-z_]* *)'
 	cc -E -P sandbox/openbsd.h | grep -o '[a-z]*(.*;'
 } | sed 's/ *(.*//' | sort -u >"$work/declared"
 same "the exported symbols are those that the headers declare" "$work/declared" "$work/exported"

@@ -84,10 +84,11 @@ unsigned exec_growth(struct airlock_target *t, const char *part)
 	int fds[2] = {0, 0};
 	long kb[2] = {0, 0};
 	pid_t broker = broker_find();
+	int storms = geteuid() ? 1 : 2; /* root, who sees more, looks closer */
 
 	tap_prefix = "exec: ";
 	for (int i = 0; i < 5 && (i < 2 || kb[1] > kb[0] + 400); i++) {
-		for (int k = 0; k < 2; k++)
+		for (int k = 0; k < storms; k++)
 			airlock_call(t, "execs", part, strlen(part) + 1, out, CAP - 1);
 		sleep(4); /* threads that have nothing to do end */
 		fds[0] = i ? fds[1] : 0;

@@ -222,7 +222,7 @@ static void tree_start(struct tree *t, const struct mode *m, const struct attemp
 /* NULL, or what went wrong with the tree itself. */
 static const char *tree_end(struct tree *t)
 {
-	int64_t limit = milliseconds() + 20000;
+	int64_t limit = milliseconds() + 60000;
 	bool ended = false, eof = false;
 
 	while (!ended || !eof) {
@@ -238,7 +238,7 @@ static const char *tree_end(struct tree *t)
 		}
 		if (!ended && waitpid(t->pid, &t->status, WNOHANG) == t->pid) {
 			ended = true;
-			limit = milliseconds() + 2000;
+			limit = milliseconds() + 15000;
 		}
 		if (eof) {
 			nanosleep(&(struct timespec){0, 500000}, NULL);

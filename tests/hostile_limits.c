@@ -79,7 +79,7 @@ static int spin(const struct hostile *h)
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	do
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	while (now.tv_sec < start.tv_sec + 8);
+	while (now.tv_sec < start.tv_sec + 40);
 	return 0;
 }
 
@@ -110,7 +110,7 @@ static int daemonise(const struct hostile *h)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	if (!syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0))
-		nanosleep(&(struct timespec){8, 0}, NULL);
+		nanosleep(&(struct timespec){40, 0}, NULL);
 	_exit(0);
 }
 

@@ -11,7 +11,8 @@ airlock=$1
 how=$2
 program=$3
 shift 3
-. "$(dirname "$0")/tap.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/tap.sh"
 # With a mount namespace of its own, things are put where libc looks: links that lead out, modules to load, locales.
 if [ "$(id -u)" = 0 ] && [ -z "${LIBC_PLANTED:-}" ] && unshare -m true 2>/dev/null; then
 	LIBC_PLANTED=yes exec unshare -m sh "$0" "$airlock" "$how" "$program" "$@"
@@ -64,7 +65,10 @@ environment="PATH=/usr/bin:/bin WORK=$work LC_TEST=$installed"
 
 # on_terminal COMMAND...: on a terminal of its own, where a line is typed; what it says there that is to count.
 on_terminal() {
-	{ sleep 0.5; echo secret; sleep 0.2; } | script -qec "$*" /dev/null | tr -d '\r' | grep '^='
+	python3 "$here/terminal.py" 90 "= prompt " secret "$@" >"$base/terminal"
+	set -- $?
+	tr -d '\r' <"$base/terminal" | grep '^='
+	return "$1"
 }
 
 natively() {
@@ -108,10 +112,6 @@ confined() {
 	done
 	set -- env -i PATH=/usr/bin:/bin timeout 60 "$airlock" run "$@" -- "$program" native "$name"
 	if has $TTY; then
-		for word; do
-			shift
-			set -- "$@" "'$word'"
-		done
 		set -- on_terminal "$@"
 	fi
 	"$@"

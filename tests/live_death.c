@@ -60,7 +60,7 @@ static int leaver(struct airlock_target *host, int argc, char **argv)
 }
 AIRLOCK_ENTRY(leaver)
 
-/* Within two seconds; host as in processes_shrink_to(). */
+/* Host as in processes_shrink_to(). */
 static void leaves(size_t most, pid_t host, const char *name)
 {
 	bool yes = processes_shrink_to(most, host);
@@ -175,7 +175,7 @@ static bool scene_start(struct scene *s, const char *how, size_t least)
 	close(orders[0]);
 	close(reports[1]);
 	bool ready = line(s, text, sizeof(text), 10000) && sscanf(text, "ready %d", &error) == 1 && !error;
-	for (int i = 0; ready && i < 100 && processes_look() < least; i++)
+	for (int i = 0; ready && i < 2000 && processes_look() < least; i++)
 		nanosleep(&(struct timespec){0, 5000000}, NULL);
 	s->broker = process_child(processes_root, s->host);
 	s->init = s->broker ? process_child(s->broker, 0) : 0;
@@ -293,7 +293,7 @@ static void command(const char *airlock, const char *name, size_t victim)
 		execl(airlock, airlock, "run", "-p", "stdio proc", "--", "/bin/sleep", "60", (char *)NULL);
 		_exit(125);
 	}
-	for (int i = 0; i < 400 && processes_look() < 4; i++)
+	for (int i = 0; i < 4000 && processes_look() < 4; i++)
 		nanosleep(&(struct timespec){0, 5000000}, NULL);
 	/* Let the loader finish: sleep sleeps. */
 	nanosleep(&(struct timespec){0, 100000000}, NULL);
@@ -351,7 +351,7 @@ static void cycles(void)
 	check(descriptors("/proc/self/fd") == before, "the host leaks no descriptor", "%zu, were %zu",
 		descriptors("/proc/self/fd"), before);
 	/* It lets go of the last one after it has told the host. */
-	for (int i = 0; (broker_after = descriptors(broker_dir)) > broker_before && i < 200; i++)
+	for (int i = 0; (broker_after = descriptors(broker_dir)) > broker_before && i < 4000; i++)
 		nanosleep(&(struct timespec){0, 5000000}, NULL);
 	if (!broker_before)
 		printf("skip death: the broker leaks no descriptor: only root may look into it\n");

@@ -174,7 +174,7 @@ static bool scene(const char *name, const char *promises, void (*body)(void), co
 		if (seconds() - start > 60)
 			kill(pid, SIGKILL);
 	}
-	for (int i = 0; i < 200 && !ends; i++)
+	for (int i = 0; i < 4000 && !ends; i++)
 		usleep(5000);
 	uint64_t requests = family.requests, refused = family.refused;
 	start = seconds();
@@ -193,7 +193,7 @@ static bool scene(const char *name, const char *promises, void (*body)(void), co
 	close(log[0]);
 	close(log[1]);
 	int after = open_descriptors();
-	return check(status == want && ends == 1 && stop < 0.5 && after == before && good, name,
+	return check(status == want && ends == 1 && stop < 5 && after == before && good, name,
 		"status %#x, %s line %d, got %ld; ends %d; stop took %.3f s; descriptors %d, before %d; %llu requests, "
 		"%llu refused",
 		status, shared->file ? shared->file : "", shared->line, shared->got, ends, stop, after, before,

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -248,6 +249,20 @@ static int own_by_host(void)
 	return result(fcntl(marked, F_SETOWN, getppid()));
 }
 
+/* As nginx does: signals for what comes on a socket pair of its own; and on what was there before it. */
+static int signals_for_pair(void)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		return errno;
+	return result(ioctl(pair[0], FIOASYNC, &(int){1}));
+}
+
+static int signals_for_others(void)
+{
+	return result(ioctl(marked, FIOASYNC, &(int){1}));
+}
+
 static int choose_signal(void)
 {
 	return result(fcntl(marked, F_SETSIG, SIGKILL));
@@ -344,6 +359,9 @@ static const struct {
 	CASE("stdio proc", own_descriptor, 0),
 	CASE("stdio", own_descriptor, EPERM),
 	CASE("stdio proc", own_by_host, EPERM),
+	CASE("stdio proc", signals_for_pair, 0),
+	CASE("stdio", signals_for_pair, EPERM),
+	CASE("stdio proc", signals_for_others, EPERM),
 	CASE("stdio proc", choose_signal, EPERM),
 	CASE("stdio", signal_group, 0),
 	CASE("stdio", signal_self, 0),

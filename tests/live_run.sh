@@ -221,6 +221,36 @@ is "limit files is seen by the program" grep -q "Too many open files" run.err
 timeout 60 "$airlock" run -l processes=6 -p "stdio proc" -- \
 	sh -c 'for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done' >run.out 2>run.err
 is "limit processes is seen by the program" grep -qi "fork\|resource" run.err
+cat >"$data/connect" <<'PYTHON'
+import socket, sys, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+if len(sys.argv) > 1:
+    peers = []
+    for i in range(int(sys.argv[1])):
+        peers.append(socket.socket())
+        peers[-1].settimeout(1)
+        try:
+            peers[-1].connect(listener.getsockname())
+        except ConnectionRefusedError:
+            pass
+else:
+    listener.listen()
+    client = socket.create_connection(listener.getsockname())
+    server = listener.accept()[0]
+    client.setblocking(False)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            client.send(bytes(60000))
+        except BlockingIOError:
+            server.recv(1 << 20)
+PYTHON
+net="-p stdio,rpath,inet,prot_exec -v r:/usr -v r:$data -c tcp:127.0.0.1:1-65535 -b tcp:127.0.0.1:0"
+status "limit connects" 1 "" run -l connects=20 $net -- /usr/bin/python3 -I "$data/connect" 60
+is "limit connects is seen by the program" grep -q "BlockingIOError" run.err
+status "limit connects, below" 0 "" run -l connects=20 $net -- /usr/bin/python3 -I "$data/connect" 10
+status "limit traffic" 137 "airlock: python3 used up its traffic limit" run -l traffic=10M $net -- /usr/bin/python3 -I "$data/connect"
 
 # Variables.
 HIDDEN=1 LC_TIME=C TZ=UTC "$airlock" run -e GIVEN=1 -e PASSED -- /usr/bin/env >run.out 2>run.err

@@ -153,7 +153,7 @@ static void echo(int fd, bool stream)
 		return;
 	}
 	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	struct timeval soon = {1, 0};
+	struct timeval soon = {20, 0};
 	setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
 	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -302,6 +302,15 @@ static void oblige(void)
 	} else if (world->mark == MARK_ACCEPT) {
 		close(accept4(world->slow_fd, NULL, NULL, SOCK_NONBLOCK));
 		close(accept4(world->full_fd, NULL, NULL, SOCK_NONBLOCK));
+	} else if (world->mark == MARK_SEND) {
+		static int fd;
+		struct sockaddr_in to = v4("127.0.0.1", world->heard), own;
+		socklen_t len = sizeof(own);
+		fd = fd ? fd : socket(AF_INET, SOCK_DGRAM, 0);
+		MUST(sendto(fd, "hello", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+		MUST(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+		world->stranger = ntohs(own.sin_port);
+		world->mark = 0;
 	}
 }
 
@@ -423,6 +432,9 @@ int main(int argc, char **argv)
 	alone("spellings of an address", "stdio inet", rules, rules_spellings);
 	alone("address swapped by a thread", "stdio inet", rules, rules_swap);
 	alone("bind and listen", "stdio inet", "bind tcp:127.0.0.1:0\nbind udp:127.0.0.1:0-65535\n", rules_bind);
+	alone("who is heard is answered", "stdio inet", "bind udp:127.0.0.1:0-65535\n", rules_answer);
+	snprintf(rules, sizeof(rules), "connect tcp:127.0.0.1:%d\n", world->tcp);
+	alone("bound to nothing in particular", "stdio inet", rules, rules_unbound);
 	alone("no address is the default", "stdio inet unix", "", rules_nothing);
 	snprintf(rules, sizeof(rules), "unveil %s/open rwc\nunveil %s/open/dgram r\nunveil %s/native r\n", world->top,
 		world->top, world->top);

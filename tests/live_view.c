@@ -378,7 +378,7 @@ static pid_t begin(void)
 		_exit(1);
 	}
 	/* Until it is no copy of this one any more. */
-	for (int i = 0, fd; i < 1000 && (fd = open("busy", O_WRONLY | O_CLOEXEC)) >= 0; i++) {
+	for (int i = 0, fd; i < 10000 && (fd = open("busy", O_WRONLY | O_CLOEXEC)) >= 0; i++) {
 		close(fd);
 		usleep(1000);
 	}

@@ -119,7 +119,7 @@ static bool scene_start(struct scene *s, const char *entry, const char *argument
 	s->in = in[1];
 	s->out = out[0];
 	bool ready = !least || said(s->out, text, sizeof(text));
-	for (int i = 0; i < 400 && processes_look() < least; i++)
+	for (int i = 0; i < 4000 && processes_look() < least; i++)
 		nanosleep(&(struct timespec){0, 5000000}, NULL);
 	pid_t *p = s->pids;
 	p[BROKER] = process_child(processes_root, p[HOST]);
@@ -162,10 +162,8 @@ static void death(size_t i, bool stopped)
 		for (enum who w = BROKER2; stopped && w < ALL; w++)
 			kill(s.pids[w], SIGSTOP);
 		kill(s.pids[victims[i].who], SIGKILL);
-		/* Those that were stopped are waited for in vain first. */
-		bool gone = processes_shrink_to(victims[i].rest, but) ||
-			    (stopped && processes_shrink_to(victims[i].rest, but));
-		check(gone, "what hung on it is gone", "below:%s", processes_text());
+		check(processes_shrink_to(victims[i].rest, but), "what hung on it is gone", "below:%s",
+			processes_text());
 		nanosleep(&(struct timespec){0, 50000000}, NULL);
 		processes_look();
 		check(process_count == victims[i].rest, "and nothing else", "%zu of %zu; below:%s", process_count,

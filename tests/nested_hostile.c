@@ -280,7 +280,7 @@ static void floods(void)
 	check(error == -EAGAIN, "though asked for by thousands", "%d", error);
 	for (int i = 0; i < n - 1; i++)
 		close(fds[i]);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 300 || (made <= 16 && i < 5000); i++) {
 		int fd = broker("pledge stdio");
 		made += fd >= 0;
 		if (fd >= 0)
@@ -290,7 +290,7 @@ static void floods(void)
 	}
 	check(made > 16, "their room is given back", "%d", made);
 	int fd = -1;
-	for (int i = 0; i < 500 && (fd = broker("pledge stdio")) < 0; i++)
+	for (int i = 0; i < 2000 && (fd = broker("pledge stdio")) < 0; i++)
 		nanosleep(&(struct timespec){0, 10000000}, NULL);
 	check(fd >= 0 && ready(fd) == 0, "and after all that there is one", "%d", fd);
 	close(fd);
@@ -326,7 +326,7 @@ static void middles(void)
 		_exit(0);
 	}
 	int fd = -1;
-	for (int i = 0; i < 500 && (fd = broker("pledge stdio")) < 0; i++)
+	for (int i = 0; i < 2000 && (fd = broker("pledge stdio")) < 0; i++)
 		nanosleep(&(struct timespec){0, 10000000}, NULL);
 	check(fd >= 0 && ready(fd) == 0, "a broker is to be had after sixty died half way", "%d", fd);
 	close(fd);

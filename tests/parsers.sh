@@ -95,7 +95,7 @@ parse() {
 	why=$(
 		differs "whole"
 		[ "$(cat "$work/native.status")" = 0 ] || { echo "# natively:"; sed 's/^/# /' "$work/native.all"; }
-		sed -n 's/.*"rule":"\([^"]*\)".*/\1/p' "$work/log" | sort -u | grep -Evx "$probes" | sed 's/^/# refused: /'
+		sed -n 's/.*"to_allow":"\([^"]*\)".*/\1/p' "$work/log" | sort -u | grep -Evx "$probes" | sed 's/^/# refused: /'
 	)
 	verdict "$name under \"$promises\"${unveils:+ and $(echo "$unveils" | sed "s|$work/||g")}" "$why"
 

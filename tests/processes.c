@@ -110,7 +110,7 @@ const char *processes_text(void)
 /* Waits until at most `most` processes are below this one. Zombies of its own are reaped, save host, if that is set. */
 bool processes_shrink_to(size_t most, pid_t host)
 {
-	int64_t limit = milliseconds() + 2000;
+	int64_t limit = milliseconds() + 20000;
 
 	do {
 		processes_look();

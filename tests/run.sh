@@ -4,6 +4,7 @@
 # fuzz targets' corpora; the format and the manual. Installs what is missing, as root or with sudo.
 #   BUILD=DIR  the build directory (default: build)
 #   ONLY=WORD  only suites whose name contains it
+#   JOBS=N     that many suites at a time (default: one for each processor, at most 4)
 # Prints what failed and what was skipped, and in the last line how many. Exits with 0 only when nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -16,30 +17,79 @@ sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev
 	libxml2-utils poppler-utils sqlite3 git rsync perl make patch cpio ed xz-utils bzip2 attr acl file jq openssl \
 	unzip expat libarchive-tools libtiff-tools mupdf-tools qpdf ffmpeg dpkg-dev libarchive-dev libjansson-dev libcjson-dev libtiff-dev libwebp-dev libgif-dev \
 	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
-	libexpat1-dev libtls-dev locales tzdata || exit 1
+	libexpat1-dev libtls-dev locales tzdata dnsmasq-base dbus bind9-dnsutils bind9-host libc-ares-dev iproute2 \
+	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
-trap 'rm -rf "$scratch"' EXIT
+trap 'cat "$scratch"/running.* 2>/dev/null | xargs -r kill; wait; rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 passed=0 failed=0 skipped=0
 export CMOCKA_MESSAGE_OUTPUT=TAP
 
-# suite NAME SECONDS COMMAND...: counts the lines "ok", "not ok" and "skip" (cmocka: "# SKIP") of what it prints. A
-# command that fails or is cut off without saying so is one failure; one that says nothing, too.
+# Suites run side by side. A place for one more is a line in this pipe: the number of the suite that had it, or 0.
+jobs=${JOBS:-$(nproc)}
+[ "$jobs" -le 4 ] || jobs=4
+started=0
+mkfifo "$scratch/places"
+exec 3<>"$scratch/places"
+for place in $(seq "$jobs"); do
+	echo 0 >&3
+done
+
+# place: waits for one. What the suite that had it has to say is said at once, and counted.
+place() {
+	read -r number <&3
+	[ "$number" != 0 ] || return 0
+	cat "$scratch/said.$number"
+	read -r good bad skip <"$scratch/counts.$number"
+	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+# all_ended: waits for all the suites that run.
+all_ended() {
+	for each in $(seq "$jobs"); do
+		place
+	done
+	for each in $(seq "$jobs"); do
+		echo 0 >&3
+	done
+}
+
+# alone suite...: nothing else runs meanwhile. For suites that change, or look at, what is there once on the machine.
+alone() {
+	all_ended
+	"$@"
+	all_ended
+}
+
+# suite NAME SECONDS COMMAND...: starts it, when there is a place.
 suite() {
-	name=$1
-	seconds=$2
-	shift 2
-	case $name in
+	case $1 in
 	*"$only"*) ;;
 	*) return ;;
 	esac
+	place
+	started=$((started + 1))
+	run "$started" "$@" &
+}
+
+# run NUMBER NAME SECONDS COMMAND...: counts the lines "ok", "not ok" and "skip" (cmocka: "# SKIP") of what it prints. A
+# command that fails or is cut off without saying so is one failure; one that says nothing, too.
+run() {
+	number=$1
+	name=$2
+	seconds=$3
+	shift 3
 	began=$(date +%s)
-	timeout -k 10 "$seconds" "$@" >"$scratch/out" 2>&1 </dev/null
+	# What is started in the background is deaf to two signals, which tests are to find as they are everywhere.
+	env --default-signal=INT,QUIT timeout -k 10 "$seconds" "$@" >"$scratch/out.$number" 2>&1 </dev/null 3<&- &
+	echo $! >"$scratch/running.$number"
+	wait $!
 	status=$?
-	tr -d '\000' <"$scratch/out" | awk -v status=$status -v seconds="$seconds" -v name="$name" \
-		-v took=$(($(date +%s) - began)) -v counts="$scratch/counts" '
+	rm "$scratch/running.$number"
+	tr -d '\000' <"$scratch/out.$number" | awk -v status=$status -v seconds="$seconds" -v name="$name" \
+		-v took=$(($(date +%s) - began)) -v counts="$scratch/counts.$number" '
 		/^(not )?ok .*# SKIP/ { skip++; shown = 1; print "  " $0; next }
 		/^skip / { skip++; shown = 1; print "  " $0; next }
 		/^ok / { good++; shown = 0; next }
@@ -57,9 +107,9 @@ suite() {
 			}
 			printf "%s: %d passed, %d failed, %d skipped (%d s)\n", name, good, bad, skip, took
 			print good + 0, bad + 0, skip + 0 >counts
-		}'
-	read -r good bad skip <"$scratch/counts"
-	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
+		}' >"$scratch/said.$number"
+	rm "$scratch/out.$number"
+	echo "$number" >&3
 }
 
 # step NAME SECONDS COMMAND...: one test, which is whether the command succeeds.
@@ -71,6 +121,7 @@ step() {
 }
 
 finish() {
+	all_ended
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" = 0 ]
 	exit
@@ -97,7 +148,16 @@ build=$(cd "$build" && pwd)
 everything() {
 	user=$1
 	shift
+	# It takes longest. Those that are at /dev/log, or look at brokers by name, lock each other out.
+	log="flock -o $scratch/log"
+	suite "carrier, $user" 900 $log "$@" sh "$copy/carrier.sh" "$copy"
 	for t in "$copy"/test_*; do
+		case $user/$t in
+		user/*/test_filter | user/*/test_filter_edges | user/*/test_filter_ratchet | user/*/test_filter_verdicts)
+			# They compute, the same for anybody, and root has.
+			[ "$(id -u)" != 0 ] || continue
+			;;
+		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
 	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct; do
@@ -105,11 +165,10 @@ everything() {
 	done
 	suite "live_view, $user" 300 "$@" "$copy/live_view" "$copy/airlock"
 	suite "live_narrow, $user" 200 "$@" "$copy/live_narrow"
+	suite "live_ask, $user" 300 "$@" "$copy/live_ask"
 	suite "live_unveil, $user" 200 "$@" "$copy/live_unveil"
-	suite "live_socket, $user" 200 "$@" "$copy/live_socket"
 	suite "live_exec, $user" 400 "$@" "$copy/live_exec" "$copy/airlock"
 	suite "live_exec policies, $user" 300 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
-	suite "live_abort, $user" 200 "$@" "$copy/live_abort" "$copy/airlock"
 	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
 	suite "live_nested, $user" 200 "$@" "$copy/live_nested" "$copy/airlock"
 	suite "live_attr, $user" 200 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
@@ -142,11 +201,19 @@ everything() {
 	suite "programs, $user" 1200 "$@" sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "programs under direct rules, $user" 1200 "$@" env DIRECT=d sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "parsers, $user" 400 "$@" sh "$copy/parsers.sh" "$copy/airlock" "$copy"
+	suite "network, $user" 400 "$@" sh "$copy/network.sh" "$copy/airlock" "$copy"
 	suite "openbsd programs, $user" 400 "$@" sh "$copy/openbsd_programs.sh" "$scratch/openbsd"
 	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
 	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
 	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker
-	suite "carrier, $user" 900 "$@" sh "$copy/carrier.sh" "$copy"
+	suite "live_socket, $user" 600 $log "$@" "$copy/live_socket"
+	suite "live_net, $user" 200 "$@" "$copy/live_net" "$copy/airlock"
+	suite "live_dns, $user" 600 $log "$@" sh "$copy/live_dns.sh" "$copy/airlock" "$copy"
+	suite "live_local, $user" 600 $log "$@" sh "$copy/live_local.sh" "$copy/airlock" "$copy"
+	suite "live_names, $user" 300 "$@" "$copy/live_names" "$copy/airlock"
+	suite "live_bypass, $user" 200 "$@" "$copy/live_bypass" "$copy/airlock" "$copy/bypass_one"
+	suite "live_net_limits, $user" 300 "$@" "$copy/live_net_limits"
+	suite "live_abort, $user" 600 $log "$@" "$copy/live_abort" "$copy/airlock"
 	for kind in one static; do
 		suite "hostile under airlock run, $kind, $user" 600 \
 			"$@" "$copy/hostile" run "$copy/airlock" "$copy/hostile_$kind" "run-$kind"
@@ -156,24 +223,25 @@ everything() {
 copy=$scratch/copy
 mkdir "$copy"
 find "$build" "$build/tests" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$copy/" \;
-cp -R tests/*.sh tests/posix_known tests/programs tests/parsers tests/openbsd "$copy/"
+cp -R tests/*.sh tests/*.py tests/posix_known tests/programs tests/network tests/parsers tests/openbsd "$copy/"
 mkdir "$copy/lib"
 cp -P "$build"/libairlock.so*[0-9] "$copy/lib/"
 chmod -R a+rX "$copy"
 
+# Other people's programs that call pledge(2), built once for all users. The longest first.
+step "openbsd programs, build" 900 sh tests/openbsd/build.sh "$build" "$scratch/openbsd"
+step "clang-tidy" 900 sh tests/tidy.sh "$build"
 suite "api" 200 sh tests/api.sh "$build"
 step "clang-format" 120 sh -c 'find . -path "./build*" -prune -o -name "*.[ch]" -print | xargs clang-format --dry-run -Werror'
-step "clang-tidy" 600 sh tests/tidy.sh "$build"
 step "promises and system calls" 60 sh -c '"$0/tests/promise_table" | diff -u docs/promises.md -' "$build"
 step "manual" 60 mandoc -T lint -W warning docs/airlock.1 docs/airlock.3
 for t in "$copy"/fuzz_*; do
 	name=${t##*/fuzz_}
 	[ ! -d "tests/corpus/$name" ] || step "fuzz $name" 200 "$t" -n 200 "tests/corpus/$name"
 done
-# Other people's programs that call pledge(2), built once for all users.
-step "openbsd programs, build" 900 sh tests/openbsd/build.sh "$build" "$scratch/openbsd"
-[ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
 step "examples" 300 env BUILD="$build" sh examples/run.sh
+all_ended
+[ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
 if [ "$(id -u)" = 0 ]; then
 	everything root env TMPDIR=/tmp
 	everything user setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR=/tmp
@@ -190,13 +258,13 @@ sanitizer() {
 	*) return 1 ;;
 	esac
 	if ! { configure "$scratch/$1" -Db_sanitize="$2" -Db_lundef=false -Dwerror=false &&
-		timeout 900 meson compile -C "$scratch/$1" $3; } >"$scratch/log" 2>&1; then
-		suite "sanitizer $1, build" 10 sh -c 'tail -n 15 "$0"; false' "$scratch/log"
+		timeout 900 meson compile -C "$scratch/$1" $3; } >"$scratch/$1.log" 2>&1; then
+		suite "sanitizer $1, build" 10 sh -c 'tail -n 15 "$0"; false' "$scratch/$1.log"
 		return 1
 	fi
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-if sanitizer address address,undefined "unit live_guest live_death live_socket hostile airlock:executable"; then
+if sanitizer address address,undefined "unit live_guest live_death live_socket live_net live_ask hostile airlock:executable"; then
 	for t in "$scratch/address/tests"/test_*; do
 		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
 	done
@@ -207,7 +275,7 @@ if sanitizer address address,undefined "unit live_guest live_death live_socket h
 	done
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
-	for t in "live_lane" "live_guest" "live_socket" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+	for t in "live_lane" "live_guest" "live_socket" "live_net -" "live_ask" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
 		suite "sanitizer address, ${t%% /*}" 400 "$scratch/address/tests/"$t
 	done
 fi

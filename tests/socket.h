@@ -13,12 +13,14 @@
 #define NOTES 524288
 #define MARK_ACCEPT 1 /* from the listeners that are full, for good */
 #define MARK_COUNT 2 /* the broker's descriptors, which are not to become more */
+#define MARK_SEND 3 /* a datagram to `heard`; where it comes from is `stranger` then */
 struct world {
 	char top[64]; /* open/ secret/ and sockets in both */
 	int tcp, tcp6, udp, udp6; /* ports of servers that echo */
 	int forbidden, forbidden_udp; /* ports of servers that count */
 	int full; /* the port of a listener whose queue is full */
 	int full_fd, slow_fd; /* it, and a local one at open/full, from which a body may accept */
+	int heard, stranger; /* ports */
 	bool v6;
 	atomic_int reached; /* how often a forbidden one was */
 	atomic_int wrong; /* expectations that did not come true */
@@ -71,6 +73,8 @@ void rules_abstract(void);
 void rules_no_abstract(void);
 void rules_bind(void);
 void rules_nothing(void);
+void rules_answer(void);
+void rules_unbound(void);
 
 /* ---- socket_promises.c: the same ---- */
 void rules_narrowed(void);

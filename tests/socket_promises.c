@@ -89,7 +89,7 @@ void rules_killed(void)
 		MUST(status, SIGKILL);
 	}
 	a = v4("127.0.0.1", world->tcp);
-	for (int i = 0; i < 50 && try_connect(SOCK_STREAM, &a, sizeof(a)); i++)
+	for (int i = 0; i < 1000 && try_connect(SOCK_STREAM, &a, sizeof(a)); i++)
 		usleep(20000);
 	MUST(try_connect(SOCK_STREAM, &a, sizeof(a)), 0);
 }
@@ -167,7 +167,14 @@ void rules_dns(void)
 	b.sin_port = htons((uint16_t)world->forbidden);
 	MUST(try_connect(SOCK_STREAM, &b, sizeof(b)), EPERM);
 	MUST(try_bind(SOCK_DGRAM, &any, sizeof(any)), 0);
+	/* Resolvers do that before they connect; but nobody is listened to. */
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	MUST(errno_of(bind(fd, (struct sockaddr *)&any, sizeof(any))), 0);
+	MUST(errno_of(listen(fd, 1)), EPERM);
+	close(fd);
+	any.sin_port = htons(5353);
 	MUST(try_bind(SOCK_STREAM, &any, sizeof(any)), EPERM);
+	MUST(try_bind(SOCK_DGRAM, &any, sizeof(any)), EPERM);
 	MUST(errno_of(listen(socket(AF_INET, SOCK_STREAM, 0), 1)), EPERM);
 }
 

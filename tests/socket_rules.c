@@ -305,3 +305,69 @@ void rules_nothing(void)
 	MUST(try_bind(SOCK_STREAM, &a, sizeof(a)), EACCES);
 	rules_no_abstract();
 }
+
+/* Receives what MARK_SEND sends. */
+static void hear(int fd, struct sockaddr_in *from, int how)
+{
+	char byte[8];
+	struct iovec v = {byte, sizeof(byte)};
+	struct msghdr h = {.msg_name = from, .msg_namelen = sizeof(*from), .msg_iov = &v, .msg_iovlen = 1};
+	struct mmsghdr many = {.msg_hdr = h};
+	socklen_t len = sizeof(*from);
+	memset(from, 0, sizeof(*from));
+	for (world->mark = MARK_SEND; world->mark;)
+		usleep(1000);
+	if (how == 0)
+		MUST(recvfrom(fd, byte, sizeof(byte), 0, (struct sockaddr *)from, &len), 5);
+	else if (how == 1)
+		MUST(recvmsg(fd, &h, 0), 5);
+	else
+		MUST(recvmmsg(fd, &many, 1, 0, NULL), 1);
+	MUST(ntohs(from->sin_port), world->stranger);
+}
+
+void rules_answer(void)
+{
+	for (int how = 0; how < 3; how++) {
+		struct sockaddr_in own = v4("127.0.0.1", 0), from, other;
+		socklen_t len = sizeof(own);
+		int fd = socket(AF_INET, SOCK_DGRAM, 0), another = socket(AF_INET, SOCK_DGRAM, 0);
+		MUST(bind(fd, (struct sockaddr *)&own, len), 0);
+		MUST(bind(another, (struct sockaddr *)&own, len), 0);
+		MUST(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+		world->heard = ntohs(own.sin_port);
+		from = v4("127.0.0.1", world->udp);
+		MUST(errno_of(sendto(fd, "x", 1, 0, (struct sockaddr *)&from, len)), EACCES);
+		hear(fd, &from, how);
+		MUST(sendto(fd, "x", 1, 0, (struct sockaddr *)&from, len), 1);
+		other = from;
+		other.sin_port = htons((uint16_t)world->udp);
+		MUST(errno_of(sendto(fd, "x", 1, 0, (struct sockaddr *)&other, len)), EACCES);
+		other = from;
+		other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+		MUST(errno_of(sendto(fd, "x", 1, 0, (struct sockaddr *)&other, len)), EACCES);
+		MUST(errno_of(sendto(another, "x", 1, 0, (struct sockaddr *)&from, len)), EACCES);
+		MUST(connect_to(another, &from, len), EACCES);
+		MUST(connect_to(fd, &from, len), 0);
+		MUST(send(fd, "x", 1, 0), 1);
+		close(another);
+		close(fd);
+	}
+}
+
+void rules_unbound(void)
+{
+	struct sockaddr_in any = v4("0.0.0.0", 0), own = v4("127.0.0.1", 0), here = v4("127.0.0.1", world->tcp);
+	struct sockaddr_in6 six = v6("::", 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	MUST(errno_of(bind(fd, (struct sockaddr *)&any, sizeof(any))), 0);
+	MUST(errno_of(listen(fd, 1)), EACCES);
+	MUST(connect_to(fd, &here, sizeof(here)), 0);
+	close(fd);
+	MUST(try_bind(SOCK_STREAM, &six, sizeof(six)), 0);
+	MUST(try_bind(SOCK_STREAM, &own, sizeof(own)), EACCES); /* an address is another matter, and so is a port */
+	any.sin_port = htons(54321);
+	MUST(try_bind(SOCK_STREAM, &any, sizeof(any)), EACCES);
+	any.sin_port = 0;
+	MUST(try_bind(SOCK_DGRAM, &any, sizeof(any)), EACCES); /* the rule is one for TCP */
+}

@@ -169,7 +169,7 @@ static void without_waiting(void)
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	note("refused: %s\n", name_of(connect_to(fd, &closed, sizeof(closed))));
 	p.fd = fd;
-	poll(&p, 1, 1000);
+	poll(&p, 1, 20000);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	note("events %x, error %s\n", p.revents, name_of(error));
 	close(fd);
@@ -239,7 +239,7 @@ static void hears(int fd, const char *what)
 {
 	char buf[32] = "";
 	struct pollfd p = {fd, POLLIN, 0};
-	poll(&p, 1, 2000);
+	poll(&p, 1, 20000);
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
 	ssize_t n = recvfrom(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT, (struct sockaddr *)&from, &len);

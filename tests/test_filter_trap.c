@@ -101,10 +101,12 @@ static bool own(int nr, const uint64_t a[6])
 	return false;
 }
 
-/* What the broker decides on registers alone, and could only let go on. */
+/* What the broker decides on registers alone, and could only let go on. (What asks about the network it makes itself.) */
 static bool by_registers(uint64_t promises, int nr, const uint64_t args[6])
 {
 	size_t count;
+	if ((uint32_t)args[0] == AF_NETLINK)
+		return false;
 	const struct promise_row *row = promise_rows(&count);
 	for (; nr == SYS_socket && count > 0; count--, row++)
 		if (row->number == nr && row->need && !(row->need & ~promises) && promise_row_matches(row, args))

@@ -180,7 +180,7 @@ static void test_call_death_wakes_the_host(void **unused)
 	int64_t result;
 	long best = FOREVER;
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 5 || (best > 20 && i < 100); i++) {
 		atomic_store(&c->state, IPC_CALL_IDLE);
 		pid_t child = fork_peer();
 		if (!child) {

@@ -132,6 +132,8 @@ static void test_rest(void **state)
 	expect("pledge stdio", "exec rpath", NARROW_EXEC, "pledge stdio\nexec rpath\n");
 	expect("limit files 5\nlimit cpu 1s", "limit files 9\nlimit cpu 10ms\nlimit wall 1s", NARROW_LIMITS,
 		"pledge\nlimit cpu 10ms\nlimit wall 1000ms\nlimit files 5\n");
+	expect("limit connects 5\nlimit traffic 1K", "limit connects 9\nlimit traffic 10", NARROW_LIMITS,
+		"pledge\nlimit connects 5\nlimit traffic 10\n");
 	expect("env A=b", "env C\non-violation kill", 0, "pledge\nenv A=b\non-violation kill\n");
 	expect("", "", NARROW_LOCK, "pledge\nstate locked\n");
 	expect("state locked", "", 0, "pledge\nstate locked\n");

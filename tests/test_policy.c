@@ -262,6 +262,10 @@ static void test_limits(void **state)
 	assert_true(v == 200);
 	assert_int_equal(policy_limit_parse(LIMIT_WALL, "2h", &v), 0);
 	assert_true(v == 7200000);
+	assert_int_equal(policy_limit_parse(LIMIT_TRAFFIC, "3G", &v), 0);
+	assert_true(v == UINT64_C(3) << 30);
+	assert_int_equal(policy_limit_parse(LIMIT_CONNECTS, "0", &v), 0);
+	assert_true(v == 0);
 	assert_int_equal(policy_limit_parse(LIMIT_FILES, "16", &v), 0);
 	assert_true(v == 16);
 	static const struct {
@@ -271,7 +275,7 @@ static void test_limits(void **state)
 		{LIMIT_MEMORY, "1 "}, {LIMIT_MEMORY, "1MB"}, {LIMIT_MEMORY, "0x10"},
 		{LIMIT_MEMORY, "18446744073709551615"}, {LIMIT_MEMORY, "18446744073709551616"},
 		{LIMIT_MEMORY, "16777216T"}, {LIMIT_MEMORY, "10s"}, {LIMIT_CPU, "10"}, {LIMIT_CPU, "10M"},
-		{LIMIT_FILES, "16K"}, {LIMIT_COUNT, "1"}};
+		{LIMIT_FILES, "16K"}, {LIMIT_CONNECTS, "1K"}, {LIMIT_TRAFFIC, "1s"}, {LIMIT_COUNT, "1"}};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(policy_limit_parse(bad[i].limit, bad[i].text, &v), -EINVAL);
 	assert_true(v == 16);

@@ -27,9 +27,10 @@ static void on_signal(int sig)
 	signals++;
 }
 
+/* And again and again, as the first one may come before there is something to interrupt; 0: no more. */
 static void alarm_in(long ms)
 {
-	struct itimerval t = {{0, 0}, {0, ms * 1000}};
+	struct itimerval t = {{0, ms * 1000}, {0, ms * 1000}};
 
 	setitimer(ITIMER_REAL, &t, NULL);
 }
@@ -52,6 +53,7 @@ static void blocking(struct view *v)
 	alarm_in(150);
 	fd = open("fifo", O_WRONLY);
 	view_result(v, "the same for writing", result(fd));
+	alarm_in(0);
 	sigaction(SIGALRM, &again, NULL);
 	signals = 0;
 	pid_t pid = fork();
@@ -64,7 +66,8 @@ static void blocking(struct view *v)
 	alarm_in(150);
 	fd = open("fifo", O_RDONLY);
 	view_result(v, "one that is restarted", fd < 0 ? -errno : 0);
-	view_result(v, "after so many signals", signals);
+	alarm_in(0);
+	view_result(v, "after signals", signals > 0);
 	char c = 0;
 	view_result(v, "reads", read(fd, &c, 1));
 	view_say(v, "blocking, as asked", "%o", fcntl(fd, F_GETFL));
@@ -84,6 +87,7 @@ static void blocking(struct view *v)
 	alarm_in(100);
 	fd = open("fifo", O_RDONLY);
 	view_result(v, "with the signal blocked", fd < 0 ? -errno : 0);
+	alarm_in(0);
 	close(fd);
 	waitpid(pid, NULL, 0);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -98,6 +102,7 @@ static void blocking(struct view *v)
 	alarm_in(100);
 	fd = open("fifo", O_RDONLY);
 	view_result(v, "with the signal ignored", fd < 0 ? -errno : 0);
+	alarm_in(0);
 	close(fd);
 	waitpid(pid, NULL, 0);
 	sigaction(SIGALRM, &old, NULL);
@@ -151,7 +156,7 @@ static void children(struct view *v)
 	}
 	waitpid(pid, NULL, 0);
 	chdir(v->top);
-	for (int i = 0; i < 100 && stat("dir/orphan", &st); i++) {
+	for (int i = 0; i < 2000 && stat("dir/orphan", &st); i++) {
 		struct timespec pause = {0, 10000000};
 		nanosleep(&pause, NULL);
 	}

@@ -141,7 +141,7 @@ anchors() {
 	[ "$(id -u)" != 0 ] || chown -R 65534 .
 	chmod 755 "$work" .
 }
-rpki='2>&1 | grep -v -e "^Processing time" -e setproctitle; sed -i -e "/Processing time/d" -e "/[0-9][0-9]:[0-9][0-9]:[0-9][0-9]/d" -e "/^#/d" -e "/buildtime\|elapsed\|usertime\|systemtime/d" out/* 2>/dev/null; ls out; cat out/csv'
+rpki='2>&1 | grep -v -e "^Processing time" -e setproctitle; sed -i -e "/Processing time/d" -e "/[0-9][0-9]:[0-9][0-9]:[0-9][0-9]/d" -e "/^#/d" -e "/buildtime\|elapsed\|usertime\|systemtime\|force_roa_table_update/d" out/* 2>/dev/null; ls out; cat out/csv'
 job rpki-client "rpki-client -n" anchors 0 'umask 022; $bin/rpki-client -n -c -j -o -B -t x.tal -d $PWD/cache $PWD/out '"$rpki"
 job rpki-client "rpki-client -n, damaged" anchors 0 'dd if=/dev/zero of=cache/ta/x/ta.cer bs=1 seek=100 count=9 conv=notrunc 2>/dev/null
 	$bin/rpki-client -n -v -c -t x.tal -d $PWD/cache $PWD/out '"$rpki"

@@ -198,11 +198,14 @@ sqlite3 a.db 'pragma journal_mode = $mode; create table t (a integer primary key
 	with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) insert into t select i, hex(i) from n;'
 sqlite3 a.db 'begin; delete from t where a % 3 = 0; savepoint s; delete from t; rollback to s; commit; select count(*), sum(a) from t;'
 sqlite3 a.db 'pragma mmap_size = 1000000; select sum(length(b)) from t; pragma integrity_check;'
-(echo 'begin immediate; insert into t values (99999, "x");'; sleep 0.5; echo 'commit;') | sqlite3 a.db &
-sleep 0.2
+mkfifo go
+(printf 'begin immediate; insert into t values (99999, "x");\n.output begun\nselect 1;\n.output stdout\n'; cat go; echo 'commit;') | sqlite3 a.db &
+until [ -s begun ]; do sleep 0.1; done
 sqlite3 a.db 'select count(*) from t;'
-sqlite3 a.db '.timeout 5000' 'insert into t values (100000, "y");'
+(sleep 0.3; echo >go) &
+sqlite3 a.db '.timeout 50000' 'insert into t values (100000, "y");'
 wait
+rm go begun
 sqlite3 a.db 'vacuum; select count(*) from t; attach "b.db" as b; create table b.u as select * from t; select count(*) from b.u'
 sqlite3 a.db '.dump' | cksum
 ls
