@@ -163,7 +163,8 @@ static bool as_if_unbound(const struct request *r, const struct contact *c)
 {
 	const struct policy *p = policy_of(r);
 	const bool v4 = mapped(c->ip);
-	if (!c->bind || c->port || r->nr == SYS_listen || r->unasked || memcmp(c->ip + (v4 ? 12 : 0), none, v4 ? 4 : 16) != 0)
+	if (!c->bind || c->port || r->nr == SYS_listen || r->unasked ||
+		memcmp(c->ip + (v4 ? 12 : 0), none, v4 ? 4 : 16) != 0)
 		return false;
 	for (size_t i = 0; i < p->address_count; i++)
 		if (p->addresses[i].kind == c->kind && !p->addresses[i].bind)

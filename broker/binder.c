@@ -14,8 +14,6 @@
 
 #include <bsd/unistd.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,19 +106,10 @@ static int confine(void)
 		SYS_poll,
 #endif
 		SYS_restart_syscall};
-	enum { COUNT = sizeof(calls) / sizeof(calls[0]) };
-	struct sock_filter code[COUNT + 3] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
-	for (size_t i = 0; i < COUNT; i++)
-		code[1 + i] = (struct sock_filter)BPF_JUMP(
-			BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], (unsigned char)(COUNT - i), 0);
-	code[1 + COUNT] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	code[2 + COUNT] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog program = {COUNT + 3, code};
 	int r = broker_capabilities(UINT64_C(1) << CAP_NET_BIND_SERVICE);
-	if (r == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
-			      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0))
+	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		r = -errno;
-	return r;
+	return r < 0 ? r : calls_only(calls, sizeof(calls) / sizeof(calls[0]));
 }
 
 static void serve(const struct policy *p, int socket)

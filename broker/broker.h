@@ -272,7 +272,8 @@ struct request {
 	unsigned missing_perms; /* PERM_ bits, for canonical */
 	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
 	enum { MISSING_NONE, MISSING_CONNECT, MISSING_BIND } missing_address; /* a rule for `address` */
-	char address[ADDRESS_TEXT]; /* what a socket's call names, as the policy language writes it; "" when not known */
+	char address
+		[ADDRESS_TEXT]; /* what a socket's call names, as the policy language writes it; "" when not known */
 	const struct address *rule; /* of r's policy: the rule for an address that allowed it */
 	const struct unveil *unveiled; /* the path's rule that did; both as long as r->state is held */
 	const char *decided; /* what allowed it instead: "dns", "any", "asked"; NULL */
@@ -548,6 +549,8 @@ int binder_bind(struct broker *b, int fd, const struct sockaddr *to, unsigned le
 /* ---- calls.c ---- */
 /* From here on the broker can call only what it does for these promises, and what its targets may call. */
 int calls_restrict(struct broker *b, uint64_t promises);
+/* The same for a fork that serves it: these calls, or death. */
+int calls_only(const int *calls, size_t count);
 /* No process of its one family has any other promise left: the broker needs no more either. All threads at once. */
 int broker_shrink(struct broker *b, uint64_t promises);
 /* ---- confine.c ---- */

@@ -196,7 +196,8 @@ static unsigned tcp_ports(const struct policy *p, struct landlock_port ports[POR
 	if ((promises_all(p) & PROMISE_BIT(dns)) || policy_has_names(p))
 		ports[(*count)++] = (struct landlock_port){53, LANDLOCK_NET_CONNECT};
 	if (promises_all(p) & (PROMISE_BIT(dns) | PROMISE_BIT(inet)))
-		ports[(*count)++] = (struct landlock_port){0, LANDLOCK_NET_BIND}; /* any that is free: see as_if_unbound() */
+		ports[(*count)++] = (struct landlock_port){
+			0, LANDLOCK_NET_BIND}; /* any that is free: see as_if_unbound() */
 	for (size_t i = 0; i < p->address_count && handled; i++) {
 		const struct address *a = &p->addresses[i];
 		const unsigned net = a->bind ? LANDLOCK_NET_BIND : LANDLOCK_NET_CONNECT;
@@ -214,10 +215,9 @@ static unsigned tcp_ports(const struct policy *p, struct landlock_port ports[POR
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count)
 {
 	const struct policy *p = &b->policy;
-	struct rules rules = {
-		calloc(p->unveil_count + p->address_count + extra_count + INTERPRETERS_MAX + LIBC_FILES +
-				RESOLVER_PATHS + 8,
-			sizeof(struct landlock_rule)),
+	struct rules rules = {calloc(p->unveil_count + p->address_count + extra_count + INTERPRETERS_MAX + LIBC_FILES +
+					      RESOLVER_PATHS + 8,
+				      sizeof(struct landlock_rule)),
 		0, calloc(p->unveil_count + p->address_count + RESOLVER_PATHS + 8, sizeof(int)), 0};
 	struct landlock_port *ports = calloc(PORTS, sizeof(*ports));
 	/* Signals: a broker in place must be able to end its program, which is not below it. */

@@ -316,7 +316,8 @@ uint64_t promises_aside(const struct request *r)
 /* pledge(2) knows, of devices to write to, /dev/null alone, which is the first. */
 static bool given(const struct request *r, size_t i)
 {
-	return (named_of(policy_of(r), promises_aside(r)) & files[i].promises) && !(i && files[i].kind == DEVICE_WRITE && policy_of(r)->abort);
+	return (named_of(policy_of(r), promises_aside(r)) & files[i].promises) &&
+	       !(i && files[i].kind == DEVICE_WRITE && policy_of(r)->abort);
 }
 
 static int open_file(const struct request *r, size_t i, const char *rest, int flags, bool look)

@@ -120,8 +120,8 @@ struct answer op_socket(struct request *r)
 		if (row->number == r->nr && row->need && !(row->need & ~held) && promise_row_matches(row, r->args))
 			return made_here(r, (int)r->args[0]) ? make(r) : go_on;
 	/* nscd's, as under dns: names that rules have are looked up without. To connect it to anything else takes unix. */
-	if ((int)r->args[0] == AF_UNIX && (int)r->args[1] == (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK) && !r->args[2] &&
-		(held & PROMISE_BIT(inet)) && policy_has_names(policy_of(r)))
+	if ((int)r->args[0] == AF_UNIX && (int)r->args[1] == (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK) &&
+		!r->args[2] && (held & PROMISE_BIT(inet)) && policy_has_names(policy_of(r)))
 		return made_here(r, AF_UNIX) ? make(r) : go_on;
 	return op_refused(r);
 }

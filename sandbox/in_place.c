@@ -354,7 +354,8 @@ int in_place_enter(const struct airlock_policy *policy, unsigned tolerate, bool 
 PUBLIC int airlock_enter(const struct airlock_policy *policy)
 {
 	if (policy->ask)
-		return fail(-EINVAL, "a process that confines itself leaves nobody to be asked: airlock_policy_ask() is for "
-				     "targets");
+		return fail(-EINVAL,
+			"a process that confines itself leaves nobody to be asked: airlock_policy_ask() is for "
+			"targets");
 	return in_place_enter(policy, policy->p.tolerate, false);
 }

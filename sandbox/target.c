@@ -85,8 +85,7 @@ static void question_answer(struct airlock_target *t, const struct ipc_message *
 	struct question asked;
 	memcpy(&asked, m->data, sizeof(asked));
 	asked.address[sizeof(asked.address) - 1] = asked.program[sizeof(asked.program) - 1] = 0;
-	const struct airlock_question q = {
-		sizeof(q), asked.address, asked.bind, asked.pid, asked.program};
+	const struct airlock_question q = {sizeof(q), asked.address, asked.bind, asked.pid, asked.program};
 	struct reply reply = {.id = asked.id, .decision = DECISION_REFUSE};
 	if (t->ask) {
 		t->asking = true;

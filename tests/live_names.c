@@ -3,189 +3,23 @@
  * nameserver gets, which must be nothing. In a network, and with files in /etc, of the test's own. */
 #include "sandbox/airlock.h"
 #include "tests/dns_server.h"
+#include "tests/names.h"
 #include "tests/processes.h"
 #include "tests/tap.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <netdb.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-/* ---- what targets do: each argument is a thing to do, and says one word ---- */
-
-static const char *name_of(int e)
-{
-	const char *name = e ? strerrorname_np(e) : "ok";
-	return name ? name : "?";
-}
-
-static int connect_to(const char *ip, int port)
-{
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	bool six = strchr(ip, ':');
-	inet_pton(six ? AF_INET6 : AF_INET, ip, six ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr);
-	v6.sin6_scope_id = six && strncmp(ip, "fe80", 4) == 0 ? 1 : 0;
-	int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int e = connect(fd, six ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, six ? sizeof(v6) : sizeof(v4)) < 0
-			? errno
-			: 0;
-	close(fd);
-	return e;
-}
-
-/* The addresses that a lookup finds; then whether each can be connected to. */
-static void say_lookup(char *out, size_t len, const char *host, const char *port)
-{
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
-	if (getaddrinfo(host, port, &hints, &list)) {
-		snprintf(out, len, "unknown");
-		return;
-	}
-	out[0] = 0;
-	for (struct addrinfo *i = list; i; i = i->ai_next) {
-		char ip[INET6_ADDRSTRLEN] = "";
-		getnameinfo(i->ai_addr, i->ai_addrlen, ip, sizeof(ip), NULL, 0, NI_NUMERICHOST);
-		size_t used = strlen(out);
-		snprintf(out + used, len - used, "%s%s=%s", used ? "+" : "", ip, name_of(connect_to(ip, atoi(port))));
-	}
-	freeaddrinfo(list);
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static atomic_bool over;
-static void *connect_aside(void *arg)
-{
-	int e = connect_to(arg, 81);
-	atomic_store(&over, true);
-	return (void *)(intptr_t)e;
-}
-
-/* Others are served while one request waits for a nameserver that says nothing. */
-static const char *aside(const char *ip, const char *other, int port)
-{
-	pthread_t thread;
-	static char ip_copy[64];
-	void *e;
-	snprintf(ip_copy, sizeof(ip_copy), "%s", other);
-	double slowest = 0;
-	pthread_create(&thread, NULL, connect_aside, ip_copy);
-	usleep(100000);
-	for (int i = 0; i < 20; i++) {
-		double before = seconds();
-		if (connect_to(ip, port))
-			return "refused";
-		slowest = seconds() - before > slowest ? seconds() - before : slowest;
-	}
-	bool waited = !atomic_load(&over);
-	pthread_join(thread, &e);
-	return slowest > 0.7 ? "stalled" : !waited ? "early" : name_of((int)(intptr_t)e);
-}
-
-/* How many of so many lines of /etc/hosts have this name, and whether one has an address that is not public. */
-static void say_hosts(char *out, size_t len, const char *host)
-{
-	char line[512];
-	unsigned lines = 0, with = 0;
-	FILE *f = fopen("/etc/hosts", "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		size_t n = strcspn(line, "\n");
-		line[n] = 0;
-		lines += line[0] != '#';
-		with += n > strlen(host) && strcmp(line + n - strlen(host), host) == 0;
-	}
-	if (f)
-		fclose(f);
-	snprintf(out, len, f ? "%u/%u" : "none", with, lines);
-}
-
-static int client(int count, char *const *what)
-{
-	for (int i = 0; i < count; i++) {
-		char copy[300], word[2000] = "", *rest = copy, *part[4] = {"", "", "", ""};
-		snprintf(copy, sizeof(copy), "%s", what[i]);
-		for (int k = 0; k < 4 && rest; k++)
-			part[k] = strsep(&rest, ",");
-		if (strcmp(part[0], "connect") == 0)
-			snprintf(word, sizeof(word), "%s", name_of(connect_to(part[1], atoi(part[2]))));
-		else if (strcmp(part[0], "lookup") == 0)
-			say_lookup(word, sizeof(word), part[1], part[2]);
-		else if (strcmp(part[0], "hosts") == 0)
-			say_hosts(word, sizeof(word), part[1]);
-		else if (strcmp(part[0], "aside") == 0)
-			snprintf(word, sizeof(word), "%s", aside(part[1], part[3], atoi(part[2])));
-		else if (strcmp(part[0], "kill") == 0)
-			snprintf(word, sizeof(word), "%s", name_of(kill(atoi(part[1]), SIGKILL) < 0 ? errno : 0));
-		else if (strcmp(part[0], "many") == 0) {
-			int ok = 0;
-			for (int k = 0; k < 100; k++)
-				ok += connect_to(part[1], atoi(part[2])) == 0;
-			snprintf(word, sizeof(word), "%d", ok);
-		} else if (strcmp(part[0], "sleep") == 0) {
-			usleep((useconds_t)atoi(part[1]) * 1000);
-			continue;
-		} else if (strcmp(part[0], "wait") == 0) { /* until the test says so */
-			char c;
-			if (write(1, "!", 1) != 1 || read(0, &c, 1) != 1)
-				return 1;
-			continue;
-		}
-		strcat(word, " ");
-		if (write(1, word, strlen(word)) < 0)
-			return 1;
-	}
-	return 0;
-}
-
-static int entry(struct airlock_target *host, int argc, char **argv)
-{
-	(void)host;
-	return client(argc, argv);
-}
-AIRLOCK_ENTRY(entry)
-
-/* Starts a target of its own, which has one of the rules that this has, and does it there. */
-static int outer(struct airlock_target *host, int argc, char **argv)
-{
-	struct airlock_policy *p;
-	struct airlock_target *t;
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
-	(void)host;
-	if (airlock_policy_parse(&p, argv[0]) < 0 ||
-		airlock_start(&t, p, "entry", argc > 1 ? argv + 1 : NULL, NULL) < 0) {
-		dprintf(1, "%s", airlock_message());
-		return 1;
-	}
-	airlock_wait(t, &s, 60000);
-	airlock_free(t);
-	airlock_policy_free(p);
-	return s.code;
-}
-AIRLOCK_ENTRY(outer)
 
 /* ---- how they are started ---- */
 
@@ -206,7 +40,7 @@ static void in_place(const char *policy, int count, char *const *what)
 		dprintf(1, "%s", airlock_message());
 		_exit(1);
 	}
-	_exit(client(count, what));
+	_exit(names_client(count, what));
 }
 
 static void worker(bool nested, const char *policy, int count, char *const *what)
@@ -578,99 +412,11 @@ static void nothing_left(void)
 	check(n == 0, "nothing is left behind", "%u processes, one is %d", n, (int)pid);
 }
 
-/* ---- the world ---- */
-
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-static bool own_namespaces(void)
-{
-	char text[64];
-	uid_t uid = getuid();
-	gid_t gid = getgid();
-	if (geteuid() == 0)
-		return unshare(CLONE_NEWNET | CLONE_NEWNS) == 0;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
-		return false;
-	snprintf(text, sizeof(text), "0 %u 1\n", uid);
-	bool done = write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", text);
-	snprintf(text, sizeof(text), "0 %u 1\n", gid);
-	return done && write_text("/proc/self/gid_map", text);
-}
-
-static bool own_network(void)
-{
-	struct ifreq lo = {.ifr_name = "lo"};
-	struct {
-		struct in6_addr address;
-		uint32_t prefix;
-		int index;
-	} six = {.prefix = 128, .index = 1};
-	struct sockaddr_in a = {.sin_family = AF_INET};
-	int s4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), s6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool done = ioctl(s4, SIOCGIFFLAGS, &lo) == 0;
-	lo.ifr_flags |= IFF_UP;
-	done = done && ioctl(s4, SIOCSIFFLAGS, &lo) == 0;
-	inet_pton(AF_INET6, "2606:2800:220:1::1", &six.address);
-	done = done && ioctl(s6, SIOCSIFADDR, &six) == 0;
-	/* A whole network of one's own: each of its addresses is this machine. */
-	struct ifreq more = {.ifr_name = "lo:1"};
-	inet_pton(AF_INET, "93.184.216.34", &a.sin_addr);
-	memcpy(&more.ifr_addr, &a, sizeof(a));
-	done = done && ioctl(s4, SIOCSIFADDR, &more) == 0;
-	inet_pton(AF_INET, "255.255.255.0", &a.sin_addr);
-	memcpy(&more.ifr_netmask, &a, sizeof(a));
-	done = done && ioctl(s4, SIOCSIFNETMASK, &more) == 0;
-	close(s4);
-	close(s6);
-	return done;
-}
-
-static bool own_files(const char *directory)
-{
-	static const char *const files[][2] = {{"resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"},
-		{"hosts", "127.0.0.1 localhost\n93.184.216.99 listed.test\n# nothing\n10.9.8.7 private.test\n"},
-		{"nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"}};
-	char from[200], to[64];
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(from, sizeof(from), "%s/%s", directory, files[i][0]);
-		snprintf(to, sizeof(to), "/etc/%s", files[i][0]);
-		if (!write_text(from, files[i][1]) || mount(from, to, NULL, MS_BIND, NULL) < 0)
-			return false;
-		unlink(from);
-	}
-	return true;
-}
-
-/* Takes connections to every address there is, at port 80. */
-static pid_t take_connections(void)
-{
-	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
-	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), off = 0;
-	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	pid_t pid = bind(fd, (struct sockaddr *)&any, sizeof(any)) || listen(fd, 1000) ? -1 : fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			close(accept(fd, NULL, NULL));
-	}
-	close(fd);
-	return pid;
-}
-
 int main(int argc, char **argv)
 {
 	char directory[] = "/tmp/live_names.XXXXXX", path[4096];
 	if (argc > 1 && strcmp(argv[1], "client") == 0)
-		return client(argc - 2, argv + 2);
+		return names_client(argc - 2, argv + 2);
 	int r = airlock_init(argc, argv);
 	if (r < 0)
 		return 1;
@@ -679,13 +425,13 @@ int main(int argc, char **argv)
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	path[n > 0 ? n : 0] = 0;
 	self = path;
-	if (!own_namespaces()) {
+	if (!names_namespaces()) {
 		printf("skip live_names: no network of its own: %s\n", strerror(errno));
 		return 0;
 	}
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	bool ready = mkdtemp(directory) && own_files(directory) && own_network();
-	pid_t dns = ready ? dns_serve(counts) : -1, web = ready ? take_connections() : -1;
+	bool ready = mkdtemp(directory) && names_files(directory) && names_network();
+	pid_t dns = ready ? dns_serve(counts) : -1, web = ready ? names_connections() : -1;
 	rmdir(directory);
 	if (!check(dns > 0 && web > 0, "there is a network to try this in", "%s", strerror(errno)))
 		return 1;

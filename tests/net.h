@@ -172,8 +172,7 @@ void net_accept(void), net_close(void), net_streams(void), net_happy(void);
 /* net_many.c */
 void net_loops(void), net_threads(void), net_children(void), net_growth(void);
 /* net_datagrams.c */
-void net_udp(void), net_udp_errors(void), net_udp_control(void), net_multicast(void),
-	net_udp_server(void);
+void net_udp(void), net_udp_errors(void), net_udp_control(void), net_multicast(void), net_udp_server(void);
 /* net_local.c */
 void net_local(void), net_abstract(void), net_passing(void);
 #endif
