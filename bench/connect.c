@@ -122,7 +122,7 @@ static int broker(void)
 	DIR *d = opendir("/proc");
 
 	while (d && (entry = readdir(d)) != NULL) {
-		int pid = atoi(entry->d_name);
+		int pid = (int)strtol(entry->d_name, NULL, 10);
 		snprintf(name, sizeof(name), "/proc/%s/cmdline", entry->d_name);
 		FILE *f = pid > found ? fopen(name, "re") : NULL;
 		size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
@@ -140,12 +140,14 @@ static int broker(void)
 static void sizes(int pid, long *kib, int *descriptors)
 {
 	char name[64];
-	long pages = 0;
+	char text[128];
 	snprintf(name, sizeof(name), "/proc/%d/statm", pid);
 	FILE *f = fopen(name, "re");
-	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+	char *resident = f && fgets(text, sizeof(text), f) ? strchr(text, ' ') : NULL;
+	if (!resident)
 		fail(name, "cannot be read");
 	fclose(f);
+	long pages = strtol(resident, NULL, 10);
 	*kib = pages * (sysconf(_SC_PAGESIZE) / 1024);
 	snprintf(name, sizeof(name), "/proc/%d/fd", pid);
 	DIR *d = opendir(name);

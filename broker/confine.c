@@ -6,7 +6,7 @@
  * through what any target of this policy may do by itself.
  */
 #include "broker/broker.h"
-#include "broker/names.h"
+#include "broker/resolver.h"
 #include "broker/socket.h"
 
 #include "policy/promises.h"

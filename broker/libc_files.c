@@ -431,77 +431,6 @@ int libc_files_look(struct request *r, int which, int e)
 	return otherwise(r, which, O_PATH, true, e);
 }
 
-/* ---- /etc/hosts, where rules have names ---- */
-
-#define OWN_MAX (4u << 20)
-
-/* The machine's own file, for whom it is anyway; or -1. */
-static int hosts_own(struct request *r, int which, size_t row)
-{
-	const struct broker *b = r->family->broker;
-	struct place p = {.base = -1};
-	struct stat st;
-	int fd = -1;
-	if (given(r, row) && b->libc[row] >= 0)
-		return fd_reopen(b, b->libc[row], O_RDONLY);
-	if (!(policy_of(r)->promises & PROMISE_BIT(rpath)))
-		return -1;
-	fd = resolve_open(r, which, 0, PERM_R, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &p);
-	if (fd >= 0 && (p.proc || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		if (!p.proc)
-			close(fd);
-		fd = -1;
-	}
-	place_close(&p);
-	return fd;
-}
-
-/* *text grows by what fd has, up to its last whole line. */
-static void hosts_append(char **text, size_t *len, int fd)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0 || st.st_size <= 0)
-		return;
-	size_t more = st.st_size > OWN_MAX ? OWN_MAX : (size_t)st.st_size;
-	char *grown = realloc(*text, *len + more + 1);
-	if (!grown)
-		return;
-	*text = grown;
-	ssize_t n = pread(fd, grown + *len, more, 0);
-	if (n > 0 && (size_t)n == OWN_MAX)
-		while (n > 0 && grown[*len + (size_t)n - 1] != '\n')
-			n--;
-	*len += n > 0 ? (size_t)n : 0;
-}
-
-/* What the target's own lookups find for the names of its rules are the addresses that it may use: another answer to the
- * same question could be another address. What else the machine's file has follows. A new one for each open, of which
- * nobody can change a byte. */
-static int hosts_open(struct request *r, int which, size_t row, int flags, bool look)
-{
-	char *text = NULL;
-	size_t len = 0;
-	if (!r->family->broker->names)
-		return LIBC_NONE;
-	int e = names_hosts(r, look, &text, &len);
-	if (e < 0)
-		return e == DECIDED_LATER ? LIBC_LATER : served(r, e);
-	int own = hosts_own(r, which, row);
-	if (own >= 0) {
-		hosts_append(&text, &len, own);
-		close(own);
-	}
-	int fd = ipc_memfd("hosts", text, len, true);
-	free(text);
-	if (fd >= 0) {
-		fchmod(fd, 0444);
-		e = fd_reopen(r->family->broker, fd, flags);
-		close(fd);
-		fd = e;
-	}
-	return served(r, fd);
-}
-
 /* Under getpw, as on OpenBSD, whoever looks somebody up does not see his password, though he could read all files. And
  * our settings stand for the machine's, whether its own are visible or not. */
 int libc_files_first(struct request *r, int which, int flags, bool look)
@@ -517,8 +446,10 @@ int libc_files_first(struct request *r, int which, int flags, bool look)
 		return look ? LIBC_NONE : served(r, -EPERM);
 	size_t i = row_of(text);
 	bool reads = (flags & O_ACCMODE) == O_RDONLY && !(flags & (O_CREAT | O_TRUNC));
-	if (i < FILES && reads && (promises & NAMED) && strcmp(text, HOSTS) == 0)
-		return hosts_open(r, which, i, flags, look);
+	if (i < FILES && reads && (promises & NAMED) && strcmp(text, HOSTS) == 0) {
+		int fd = hosts_open(r, which, given(r, i) ? r->family->broker->libc[i] : -1, flags, look);
+		return fd == LIBC_LATER || fd == LIBC_NONE ? fd : served(r, fd);
+	}
 	if (i == FILES || files[i].kind != TEXT || !reads)
 		return LIBC_NONE;
 	int fd = open_file(r, i, "", flags, look);

@@ -6,6 +6,7 @@
  * by the pins there are, and on slow workers, which wait for new ones. The lock is never held while anything waits.
  */
 #include "broker/names.h"
+#include "broker/resolver.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

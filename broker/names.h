@@ -29,27 +29,15 @@ int names_judge(struct request *r, const struct contact *to);
 /* Whether a TCP rule with a name allows it now; port 0: any port of it. */
 bool names_known(const struct request *r, const uint8_t ip[16], uint16_t port);
 /* What r's rules with names stand for, as /etc/hosts has it; *text is the caller's to free, and not empty.
- * look: as far as it is known now. 0, -EINTR, -ENOMEM, or
- * DECIDED_LATER. */
+ * look: as far as it is known now. 0, -EINTR, -ENOMEM, or DECIDED_LATER. */
 int names_hosts(struct request *r, bool look, char **text, size_t *len);
 
-/* ---- resolver.c ---- */
-#define RESOLVER_NAME 253
-#define RESOLVER_ADDRESSES 32
-#define RESOLVER_TTL_UNKNOWN UINT32_MAX
-struct resolver_answer {
-	int32_t error; /* of getaddrinfo(), or 0 */
-	uint32_t count, ttl;
-	uint8_t ips[RESOLVER_ADDRESSES][16]; /* v6, or v4-mapped */
-};
-/* Its server's socket, or a negative errno. */
-int resolver_start(const struct broker *b, const char *title);
-/* A socket that a struct resolver_answer will come by, or its end; or a negative errno (-EAGAIN: too much is asked). */
-int resolver_ask(int server, const char *name);
-/* What looking up a name reads; a broker in place has it in its own Landlock domain, which is around the resolver's. */
-#define RESOLVER_PATHS 22
-const char *resolver_path(size_t i);
+/* ---- hosts.c ---- */
+/* /etc/hosts, which r->path[which] names, as it is for r: a descriptor, a negative errno, LIBC_NONE where no rule has a name,
+ * or LIBC_LATER. held: O_PATH of the machine's own file where a promise gives it, or -1. */
+int hosts_open(struct request *r, int which, int held, int flags, bool look);
 
+/* ---- ask.c ---- */
 /* What no rule covers: 0 when the host allows it, -EACCES when it does not or is not to be asked, or DECIDED_LATER. */
 int ask_judge(struct request *r, const struct contact *to);
 

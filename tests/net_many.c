@@ -45,7 +45,8 @@ void net_loops(void)
 		char c;
 		ready += socket_error(fds[i]) == 0 && send(fds[i], "x", 1, 0) == 1;
 		close(fds[i]);
-		ready += recv(peers[i], &c, 1, 0) == 1 && recv(peers[i], &c, 1, 0) == 0;
+		bool came = recv(peers[i], &c, 1, 0) == 1;
+		ready += came && recv(peers[i], &c, 1, 0) == 0; /* and then its end */
 		close(peers[i]);
 	}
 	note("worked %d\n", ready);
