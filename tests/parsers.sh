@@ -136,7 +136,7 @@ less() {
 	cp -p "$work/whole/$first" "$in/$first"
 	rm -f "$work/log"
 	attempt door "$airlock" run -e HOME -e FONTCONFIG_FILE --log "$work/log" "$@"
-	grep -qF "\"rule\":\"$rule" "$work/log" || echo "# without $what_less, no refusal names it"
+	grep -qF "\"to_allow\":\"$rule" "$work/log" || echo "# without $what_less, no refusal names it"
 	grep -aq '^airlock: .* refused; to allow: ' "$work/door.all" || echo "# without $what_less, it says nothing"
 	[ -n "$(differs x)" ] || echo "# without $what_less it is all the same"
 }
