@@ -161,31 +161,31 @@ everything() {
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
 	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct; do
-		[ ! -x "$copy/$t" ] || suite "$t, $user" 120 "$@" "$copy/$t"
+		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
-	suite "live_view, $user" 300 "$@" "$copy/live_view" "$copy/airlock"
-	suite "live_narrow, $user" 200 "$@" "$copy/live_narrow"
-	suite "live_ask, $user" 300 "$@" "$copy/live_ask"
-	suite "live_unveil, $user" 200 "$@" "$copy/live_unveil"
-	suite "live_exec, $user" 400 "$@" "$copy/live_exec" "$copy/airlock"
-	suite "live_exec policies, $user" 300 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
-	suite "live_death, $user" 200 "$@" "$copy/live_death" "$copy/airlock"
-	suite "live_nested, $user" 200 "$@" "$copy/live_nested" "$copy/airlock"
-	suite "live_attr, $user" 200 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
-	suite "live_race, $user" 300 "$@" "$copy/live_race"
-	suite "live_run, $user" 400 "$@" sh "$copy/live_run.sh" "$copy/airlock" "$copy"
+	suite "live_view, $user" 900 "$@" "$copy/live_view" "$copy/airlock"
+	suite "live_narrow, $user" 900 "$@" "$copy/live_narrow"
+	suite "live_ask, $user" 900 "$@" "$copy/live_ask"
+	suite "live_unveil, $user" 900 "$@" "$copy/live_unveil"
+	suite "live_exec, $user" 900 "$@" "$copy/live_exec" "$copy/airlock"
+	suite "live_exec policies, $user" 900 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
+	suite "live_death, $user" 900 "$@" "$copy/live_death" "$copy/airlock"
+	suite "live_nested, $user" 900 "$@" "$copy/live_nested" "$copy/airlock"
+	suite "live_attr, $user" 900 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
+	suite "live_race, $user" 900 "$@" "$copy/live_race"
+	suite "live_run, $user" 900 "$@" sh "$copy/live_run.sh" "$copy/airlock" "$copy"
 	for kind in posix posix_musl; do
 		[ ! -x "$copy/$kind" ] || suite "$kind, $user" 900 "$@" sh "$copy/posix.sh" "$copy/airlock" "$copy/$kind"
 	done
 	for kind in glibc static musl musl_static cxx; do
 		[ ! -x "$copy/libc_$kind" ] ||
-			suite "libc, $kind, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" run "$copy/libc_$kind"
+			suite "libc, $kind, $user" 600 "$@" sh "$copy/libc.sh" "$copy/airlock" run "$copy/libc_$kind"
 	done
-	suite "libc, direct, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" direct "$copy/libc_glibc"
+	suite "libc, direct, $user" 600 "$@" sh "$copy/libc.sh" "$copy/airlock" direct "$copy/libc_glibc"
 	for how in pledge openbsd; do
 		for kind in in_place cxx_in_place; do
 			[ ! -x "$copy/libc_$kind" ] ||
-				suite "libc, $how, $kind, $user" 200 "$@" sh "$copy/libc.sh" "$copy/airlock" $how "$copy/libc_$kind"
+				suite "libc, $how, $kind, $user" 600 "$@" sh "$copy/libc.sh" "$copy/airlock" $how "$copy/libc_$kind"
 		done
 	done
 	suite "openbsd_worker, $user" 60 "$@" "$copy/openbsd_worker"
@@ -200,22 +200,22 @@ everything() {
 	done
 	suite "programs, $user" 1200 "$@" sh "$copy/programs.sh" "$copy/airlock" "$copy"
 	suite "programs under direct rules, $user" 1200 "$@" env DIRECT=d sh "$copy/programs.sh" "$copy/airlock" "$copy"
-	suite "parsers, $user" 400 "$@" sh "$copy/parsers.sh" "$copy/airlock" "$copy"
-	suite "network, $user" 400 "$@" sh "$copy/network.sh" "$copy/airlock" "$copy"
-	suite "openbsd programs, $user" 400 "$@" sh "$copy/openbsd_programs.sh" "$scratch/openbsd"
+	suite "parsers, $user" 900 "$@" sh "$copy/parsers.sh" "$copy/airlock" "$copy"
+	suite "network, $user" 900 "$@" sh "$copy/network.sh" "$copy/airlock" "$copy"
+	suite "openbsd programs, $user" 900 "$@" sh "$copy/openbsd_programs.sh" "$scratch/openbsd"
 	suite "hostile native, $user" 120 "$@" "$copy/hostile" native
-	suite "hostile in place, $user" 400 "$@" "$copy/hostile" inplace
-	suite "hostile as worker, $user" 400 "$@" "$copy/hostile" worker
+	suite "hostile in place, $user" 900 "$@" "$copy/hostile" inplace
+	suite "hostile as worker, $user" 900 "$@" "$copy/hostile" worker
 	suite "live_socket, $user" 600 $log "$@" "$copy/live_socket"
-	suite "live_net, $user" 200 "$@" "$copy/live_net" "$copy/airlock"
+	suite "live_net, $user" 900 "$@" "$copy/live_net" "$copy/airlock"
 	suite "live_dns, $user" 600 $log "$@" sh "$copy/live_dns.sh" "$copy/airlock" "$copy"
 	suite "live_local, $user" 600 $log "$@" sh "$copy/live_local.sh" "$copy/airlock" "$copy"
-	suite "live_names, $user" 300 "$@" "$copy/live_names" "$copy/airlock"
-	suite "live_bypass, $user" 200 "$@" "$copy/live_bypass" "$copy/airlock" "$copy/bypass_one"
-	suite "live_net_limits, $user" 300 "$@" "$copy/live_net_limits"
+	suite "live_names, $user" 900 "$@" "$copy/live_names" "$copy/airlock"
+	suite "live_bypass, $user" 900 "$@" "$copy/live_bypass" "$copy/airlock" "$copy/bypass_one"
+	suite "live_net_limits, $user" 900 "$@" "$copy/live_net_limits"
 	suite "live_abort, $user" 600 $log "$@" "$copy/live_abort" "$copy/airlock"
 	for kind in one static; do
-		suite "hostile under airlock run, $kind, $user" 600 \
+		suite "hostile under airlock run, $kind, $user" 900 \
 			"$@" "$copy/hostile" run "$copy/airlock" "$copy/hostile_$kind" "run-$kind"
 	done
 }
@@ -276,7 +276,7 @@ if sanitizer address address,undefined "unit live_guest live_death live_socket l
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
 	for t in "live_lane" "live_guest" "live_socket" "live_net -" "live_ask" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
-		suite "sanitizer address, ${t%% /*}" 400 "$scratch/address/tests/"$t
+		suite "sanitizer address, ${t%% /*}" 900 "$scratch/address/tests/"$t
 	done
 fi
 # Only where there are threads.
