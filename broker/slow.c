@@ -9,6 +9,7 @@
  * Sockets' calls are never refused for want of a worker: they wait in a list. There the many connects of somebody who has
  * hundreds of them under way wait, too, for what the watcher sees without a thread for each (job.until).
  */
+#include "broker/carrier.h"
 #include "broker/socket.h"
 
 #include <errno.h>
@@ -161,8 +162,10 @@ static void run(struct worker *w)
 		a = answer_error(EAGAIN);
 	}
 	/* Only a caller on whom a signal waits is interrupted, so none will ever see this number: on the way out the kernel
-	 * runs the handler and makes EINTR of it, or repeats the call. */
-	if (a.kind == ANSWER_ERROR && a.error == EINTR && !r->interrupted && request_signalled(r))
+	 * runs the handler and makes EINTR of it, or repeats the call. The second carrier's handler does that itself: another
+	 * thread may have taken the signal meanwhile, since its own has all blocked. */
+	if (a.kind == ANSWER_ERROR && a.error == EINTR && !r->interrupted &&
+		(!r->family->carrier->goes_on || request_signalled(r)))
 		a.error = ERESTARTSYS;
 	lane_finish(r, a);
 	state_release(r->family, r->state);

@@ -374,7 +374,9 @@ static pid_t begin(void)
 	view_tree(top);
 	pid = fork();
 	if (!pid) {
-		execl("./busy", "busy", "100", (char *)NULL);
+		/* Which fails as long as the other has it open. */
+		while (execl("./busy", "busy", "1000", (char *)NULL) < 0 && errno == ETXTBSY)
+			usleep(500);
 		_exit(1);
 	}
 	/* Until it is no copy of this one any more. */
