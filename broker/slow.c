@@ -403,6 +403,9 @@ void slow_stop(struct family *f)
 	}
 	bool watched = l->watcher != WORKER_NONE;
 	pthread_mutex_unlock(&l->lock);
+	/* It looks at the workers once more on its way out. */
+	if (watched)
+		pthread_join(l->watcher_thread, NULL);
 	for (size_t i = 0; i < WORKERS; i++) {
 		struct worker *w = l->workers[i];
 		if (!w)
@@ -411,8 +414,6 @@ void slow_stop(struct family *f)
 		pthread_cond_destroy(&w->work);
 		free(w);
 	}
-	if (watched)
-		pthread_join(l->watcher_thread, NULL);
 	pthread_cond_destroy(&l->watch);
 	pthread_mutex_destroy(&l->lock);
 	free(l);

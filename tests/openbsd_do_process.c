@@ -76,7 +76,8 @@ DO(process_calls)
 	gid_t groups[128];
 	sigset_t set;
 	char bytes[16];
-	HOLDS(getpid() > 0 && getppid() > 0 && getpgrp() > 0 && getpgid(0) > 0 && getsid(0) > 0);
+	/* Where a container starts the suite, its leaders are outside and have no number: 0. */
+	HOLDS(getpid() > 0 && getppid() > 0 && getpgid(0) == getpgrp() && getsid(0) >= 0);
 	HOLDS(getuid() == geteuid() && getgid() == getegid());
 	HOLDS(getgroups(128, groups) >= 0);
 	GIVES(getrlimit(RLIMIT_NOFILE, &limit), 0);
