@@ -20,6 +20,7 @@
  *         dwarf.c, context.c, symbols.c in a helper
  *         landlock.c rulesets, also used by sandbox/    umask.c    the mask that files are made with
  *         identity.c acting as the caller               ops_narrow.c giving up, from inside
+ *         zygote.c   targets that are forks of one that waits
  * paths.h is the part of this header about paths and what there is besides the rules.
  */
 #ifndef AIRLOCK_BROKER_H
@@ -147,6 +148,7 @@ struct state {
 	mode_t umask;
 	const struct policy *policy; /* what is left of the policy for it; NULL: the broker's own */
 	const struct anchor *anchors; /* for policy, in its order; NULL with policy NULL */
+	struct instance *instance; /* of a zygote's, whose process it is; else NULL: see zygote.h */
 	struct narrowed *narrowed; /* owns policy and anchors, shared by states that differ in cwd or umask only */
 	char *exe; /* the program that it runs, for /proc/self/exe; NULL: broker.exe */
 	struct stat where; /* of cwd: st_dev and st_ino; what makes two states one */
@@ -163,6 +165,7 @@ struct report {
 	int error; /* positive errno it was answered with */
 	bool kill; /* the policy says that this ends the family */
 	bool abort; /* it is about to end the process, whose number pid is then */
+	struct instance *instance; /* the caller's; valid until on_report() returns */
 	const char *line; /* with abort: what to say, a line with its newline; else NULL */
 	char text[REPORT_TEXT]; /* openat("/etc/shadow", O_RDONLY): ENOENT; unveil /etc/shadow r */
 };
@@ -231,6 +234,7 @@ struct family {
 	void *arg;
 	struct asks *asks; /* ask.c; NULL before the first question */
 	struct budget *budget; /* what its limits leave it: limits.h; or NULL */
+	struct zygote *zygote; /* its first process is one: zygote.h; else NULL. Set before family_start() */
 	struct heard *heard; /* who sent datagrams: see heard.c; under lock */
 	const struct nest_ops *nest; /* NULL: no targets of its own. Set before family_start(). See nest.h */
 };
@@ -417,6 +421,10 @@ struct state *state_of(struct family *f, pid_t tid);
 void state_release(struct family *f, struct state *s);
 /* Whether the process carries a tag of this family. */
 bool state_ours(struct family *f, pid_t pid);
+/* From now on r's process is i's. */
+int state_instance(struct request *r, struct instance *i);
+/* Nothing of i's is left to ask. */
+void state_instance_gone(struct family *f, struct instance *i);
 int state_start(struct family *f, pid_t first, int cwd, mode_t umask); /* takes cwd */
 void state_stop(struct family *f);
 void state_forget(void); /* after a fork of the broker: its numbers are another's */

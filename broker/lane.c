@@ -13,6 +13,7 @@
 #include "broker/carrier.h"
 #include "broker/limits.h"
 #include "broker/names.h"
+#include "broker/zygote.h"
 #include "policy/promises.h"
 
 #include <errno.h>
@@ -65,6 +66,9 @@ void lane_finish(struct request *r, struct answer a)
 
 static struct answer decide(struct request *r)
 {
+	struct answer a;
+	if (zygote_waits(r, &a))
+		return a;
 	if (promised_direct(r))
 		return (struct answer){.kind = ANSWER_CONTINUE, .fd = -1};
 	if (r->op && operation_open(r->family->broker, r->op))
@@ -104,6 +108,8 @@ static void serve(struct lane *lane)
 		lane_answer(f, r->id, answer_error(EPERM));
 		return;
 	}
+	if (r->state->instance)
+		atomic_fetch_add_explicit(&r->state->instance->requests, 1, memory_order_relaxed);
 	int err = request_read(r, lane->path[0], lane->path[1]);
 	struct answer a = {.kind = ANSWER_NONE, .fd = -1};
 	if (request_alive(r))
@@ -245,6 +251,7 @@ void family_stop(struct family *f)
 	heard_stop(f);
 	budget_stop(f);
 	state_stop(f);
+	zygote_stop(f);
 	lane_free(f->lane_data);
 	f->lane_data = NULL;
 	f->carrier->stop(f);

@@ -6,6 +6,7 @@
  * keeps what policy_narrow() leaves of that: nothing it says can widen what it has.
  */
 #include "broker/broker.h"
+#include "broker/zygote.h"
 #include "broker/nest.h"
 #include "policy/promises.h"
 
@@ -334,6 +335,10 @@ struct answer op_airlock(struct request *r)
 		return op_violation(r);
 	case AIRLOCK_OP_NEST:
 		return op_nest(r);
+	case AIRLOCK_OP_BEGIN:
+		return op_begin(r);
+	case AIRLOCK_OP_BARREN:
+		return op_barren(r);
 	default:
 		e = -EINVAL;
 	}

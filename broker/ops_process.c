@@ -239,6 +239,8 @@ static bool foreign_member(struct request *r, int proc, pid_t pid, void *arg)
  * the family's alone: a shell's job is often more. */
 static bool group_ours(struct request *r, pid_t id)
 {
+	if (r->state->instance) /* a zygote's other forks are in its group, and in its namespace */
+		return false;
 	if (!r->family->broker->in_place)
 		return true;
 	if (id == -1)
@@ -251,6 +253,8 @@ static bool group_ours(struct request *r, pid_t id)
  * taken by another before the signal goes: CONTINUE cannot pin it, and reuse takes a whole round of numbers. */
 static bool process_ours(struct request *r, pid_t id)
 {
+	if (r->state->instance)
+		return id == own_id(r);
 	bool private = !r->family->broker->in_place;
 	/* init is a part of the broker. */
 	if (private && id == 1)
@@ -359,7 +363,8 @@ static bool target_ours(struct request *r, bool others)
 		if (fd >= 0)
 			close(fd);
 		/* With a flag it may be the whole group that is meant. */
-		return pid > 0 && !r->args[3] && state_ours(r->family, pid);
+		return pid > 0 && !r->args[3] &&
+		       (r->state->instance ? pid == request_process(r) : state_ours(r->family, pid));
 	}
 	/* To ask who gets a descriptor's signals tells a number, which only the kernel can fill in. */
 	if (r->nr == SYS_fcntl && (int)r->args[1] == F_GETOWN_EX)

@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/limits.h"
 #include "broker/nest.h"
+#include "broker/zygote.h"
 #include "policy/promises.h"
 
 #include <errno.h>
@@ -50,6 +51,9 @@ static int64_t now_ms(void)
 static bool news(struct family *f, const struct request *r)
 {
 	uint64_t place = r->place * UINT64_C(0x9e3779b97f4a7c15) + r->missing_perms * 64 + r->missing_promise;
+	struct instance *const one = r->state->instance;
+	if (one)
+		place ^= one->number * UINT64_C(0x9e3779b97f4a7c15);
 	/* A limit is one thing to tell, whatever ran into it. */
 	const bool limit = r->why && f->budget && r->why == f->budget->why;
 	if (limit)
@@ -67,7 +71,11 @@ static bool news(struct family *f, const struct request *r)
 	size_t count = f->seen_count < size ? f->seen_count : size;
 	for (size_t i = 0; i < count && fresh; i++)
 		fresh = f->seen[i].nr != r->nr || f->seen[i].place != place;
-	if (fresh) {
+	/* An instance lives shortly: what it may tell is not filled up again, and not taken from its siblings. */
+	if (fresh && one) {
+		fresh = one->report_tokens > 0;
+		one->report_tokens -= fresh;
+	} else if (fresh) {
 		int64_t now = now_ms();
 		int64_t more = f->report_time ? (now - f->report_time) * TOKENS_A_SECOND / 1000 : TOKENS;
 		if (more > 0) {
@@ -76,9 +84,9 @@ static bool news(struct family *f, const struct request *r)
 			f->report_time = now;
 		}
 		fresh = f->report_tokens > 0;
+		f->report_tokens -= fresh;
 	}
 	if (fresh) {
-		f->report_tokens--;
 		f->seen[f->seen_count % size].nr = r->nr;
 		f->seen[f->seen_count++ % size].place = place;
 	}
@@ -130,21 +138,33 @@ static bool quiet(const struct request *r)
 	       (request_loading(r) || (r->missing_promise == PROMISE_COUNT && !r->why && !r->missing_address));
 }
 
+static void count_refused(const struct request *r)
+{
+	atomic_fetch_add_explicit(&r->family->refused, 1, memory_order_relaxed);
+	if (r->state->instance)
+		atomic_fetch_add_explicit(&r->state->instance->refused, 1, memory_order_relaxed);
+}
+
 bool report_refusal(struct request *r, int error)
 {
 	struct family *f = r->family;
 	/* The loader looks in many places for each library; that says nothing about the policy. */
 	if (request_loading(r) && (error == ENOENT || error == EACCES))
 		return false;
-	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
+	count_refused(r);
 	/* What unveil(2) hides is not there, as far as a program of OpenBSD's is concerned, and its user is told nothing. */
 	if (f->broker->narrowable && policy_of(r)->abort && r->missing_perms)
 		return false;
 	bool fatal = violates(r, error) && policy_of(r)->kill;
 	if (!f->on_report || quiet(r) || (!news(f, r) && !fatal))
 		return false;
-	struct report report = {
-		.pid = r->tid, .tid = r->tid, .nr = r->nr, .place = r->place, .error = error, .kill = fatal};
+	struct report report = {.pid = r->tid,
+		.tid = r->tid,
+		.nr = r->nr,
+		.place = r->place,
+		.error = error,
+		.kill = fatal,
+		.instance = r->state->instance};
 	char call[REPORT_TEXT / 2 + 16], rule[REPORT_TEXT / 2 - 32];
 	decode_call(r, call, sizeof(call));
 	rule_text(r, rule, sizeof(rule));
@@ -176,10 +196,15 @@ static size_t who(const struct request *r, pid_t process, char *buf, size_t len)
 void report_abort(struct request *r, pid_t process, const char *frames, const char *note)
 {
 	struct family *f = r->family;
-	struct report report = {
-		.pid = process, .tid = r->tid, .nr = r->nr, .place = r->place, .error = EPERM, .abort = true};
+	struct report report = {.pid = process,
+		.tid = r->tid,
+		.nr = r->nr,
+		.place = r->place,
+		.error = EPERM,
+		.abort = true,
+		.instance = r->state->instance};
 	char line[1600], call[600], rule[REPORT_TEXT / 2 - 32];
-	atomic_fetch_add_explicit(&f->refused, 1, memory_order_relaxed);
+	count_refused(r);
 	decode_call(r, call, sizeof(call));
 	rule_text(r, rule, sizeof(rule));
 	size_t at = who(r, process, line, 160);
@@ -200,7 +225,12 @@ void report_abort(struct request *r, pid_t process, const char *frames, const ch
 
 void report_abort_note(struct request *r, pid_t process, const char *note)
 {
-	struct report report = {.pid = process, .tid = r->tid, .nr = r->nr, .error = EPERM, .abort = true};
+	struct report report = {.pid = process,
+		.tid = r->tid,
+		.nr = r->nr,
+		.error = EPERM,
+		.abort = true,
+		.instance = r->state->instance};
 	char line[300];
 	size_t at = who(r, process, line, 160);
 	snprintf(line + at, sizeof(line) - at, "%s\n", note);

@@ -11,6 +11,7 @@
  */
 #include "broker/carrier.h"
 #include "broker/socket.h"
+#include "broker/zygote.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -338,12 +339,22 @@ static void fill(struct worker *w, const struct request *r)
 	hold(r);
 }
 
+/* Under l->lock. */
+static bool has_its_share(const struct slow_lane *l, const struct instance *i)
+{
+	size_t busy = 0;
+	for (size_t k = 0; i && k < WORKERS; k++)
+		busy += l->workers[k] && l->workers[k]->state == WORKER_BUSY &&
+			l->workers[k]->request.state->instance == i;
+	return busy >= INSTANCE_SLOW;
+}
+
 int slow_submit(struct request *r)
 {
 	struct slow_lane *l = r->family->slow;
 	int err = -EAGAIN;
 	pthread_mutex_lock(&l->lock);
-	struct worker *w = l->stop ? NULL : worker_get(l);
+	struct worker *w = l->stop || has_its_share(l, r->state->instance) ? NULL : worker_get(l);
 	if (w) {
 		fill(w, r);
 		err = employ(w) ? -EAGAIN : 0;

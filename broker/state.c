@@ -8,7 +8,7 @@
  * are one, so that the table grows with what differs and not with what is called. A number that is not in the table
  * is refused: that is also what happens to a process that is forked just while its number is collected.
  */
-#include "broker/broker.h"
+#include "broker/zygote.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -52,6 +52,7 @@ static void narrowed_release(struct family *f, struct narrowed *n)
 static void state_free(struct family *f, struct state *s)
 {
 	narrowed_release(f, s->narrowed);
+	instance_release(s->instance);
 	if (s->cwd >= 0)
 		close(s->cwd);
 	free(s->exe);
@@ -166,7 +167,8 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The state of this content: an old one, or a new one at the table's end (tags only grow). Takes cwd. Under f->lock. */
-static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, const char *exe, struct state **out)
+static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, const char *exe,
+	struct instance *instance, struct state **out)
 {
 	struct stat st;
 	if (fstat(cwd, &st)) {
@@ -177,7 +179,7 @@ static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, co
 		struct state *s = f->states[i];
 		/* The same directory may be reached through two mounts; which one makes no difference to a target,
 		 * whose view of it is decided by the rules and not by mounts. */
-		if (s->umask == mask && s->narrowed == n && s->where.st_ino == st.st_ino &&
+		if (s->umask == mask && s->narrowed == n && s->instance == instance && s->where.st_ino == st.st_ino &&
 			s->where.st_dev == st.st_dev && same_text(s->exe, exe)) {
 			close(cwd);
 			*out = s;
@@ -195,8 +197,10 @@ static int intern(struct family *f, int cwd, mode_t mask, struct narrowed *n, co
 		.cwd = cwd,
 		.umask = mask,
 		.narrowed = n,
+		.instance = instance,
 		.exe = name,
 		.where = st};
+	instance_hold(instance);
 	if (n) {
 		n->users++;
 		s->policy = &n->policy;
@@ -227,11 +231,12 @@ static int tag_move(const struct request *r, const struct state *from, const str
 }
 
 /* All borrowed; cwd -1 and NULL: unchanged. */
-static int change(struct request *r, int cwd, const mode_t *mask, struct narrowed *n, const char *exe)
+static int change(
+	struct request *r, int cwd, const mode_t *mask, struct narrowed *n, const char *exe, struct instance *i)
 {
 	struct family *f = r->family;
 	int err = -EAGAIN;
-	for (int i = 0; i < RETRIES && err == -EAGAIN; i++) {
+	for (int k = 0; k < RETRIES && err == -EAGAIN; k++) {
 		struct state *from = state_of(f, r->tid), *to = NULL;
 		if (!from)
 			return -EPERM;
@@ -246,7 +251,7 @@ static int change(struct request *r, int cwd, const mode_t *mask, struct narrowe
 			collect(f, from);
 		err = fd < 0 ? -ENOMEM
 			     : intern(f, fd, mask ? *mask : from->umask, n ? n : from->narrowed, exe ? exe : from->exe,
-				       &to);
+				       i ? i : from->instance, &to);
 		if (to)
 			to->users++;
 		pthread_mutex_unlock(&f->lock);
@@ -260,7 +265,7 @@ static int change(struct request *r, int cwd, const mode_t *mask, struct narrowe
 
 int state_change(struct request *r, int cwd, const mode_t *umask)
 {
-	int err = change(r, cwd, umask, NULL, NULL);
+	int err = change(r, cwd, umask, NULL, NULL, NULL);
 	if (cwd >= 0)
 		close(cwd);
 	return err;
@@ -268,7 +273,27 @@ int state_change(struct request *r, int cwd, const mode_t *umask)
 
 int state_exec(struct request *r, const char *exe)
 {
-	return change(r, -1, NULL, NULL, exe);
+	return change(r, -1, NULL, NULL, exe, NULL);
+}
+
+int state_instance(struct request *r, struct instance *i)
+{
+	return change(r, -1, NULL, NULL, NULL, i);
+}
+
+void state_instance_gone(struct family *f, struct instance *i)
+{
+	size_t kept = 0;
+	pthread_mutex_lock(&f->lock);
+	for (size_t k = 0; k < f->state_count; k++) {
+		struct state *s = f->states[k];
+		if (s->instance == i && !s->users) /* else a slow worker has yet to see that its caller is gone */
+			state_free(f, s);
+		else
+			f->states[kept++] = s;
+	}
+	f->state_count = kept;
+	pthread_mutex_unlock(&f->lock);
 }
 
 uint64_t state_promises(struct family *f)
@@ -340,7 +365,7 @@ int state_narrow(struct request *r, struct narrowing *n)
 	pthread_mutex_unlock(&f->lock);
 	if (!made)
 		return -ENOMEM;
-	int err = change(r, -1, NULL, new, NULL);
+	int err = change(r, -1, NULL, new, NULL, NULL);
 	pthread_mutex_lock(&f->lock);
 	narrowed_release(f, new);
 	pthread_mutex_unlock(&f->lock);
@@ -402,7 +427,7 @@ int state_start(struct family *f, pid_t first, int cwd, mode_t umask)
 		close(cwd);
 		return err;
 	}
-	err = intern(f, cwd, umask, begin, NULL, &s);
+	err = intern(f, cwd, umask, begin, NULL, NULL, &s);
 	narrowed_release(f, begin);
 	if (err)
 		return err;

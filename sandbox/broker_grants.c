@@ -158,7 +158,8 @@ int filter_for(unsigned which)
 	const struct policy *p = broker_policy(&me.b);
 	struct filter_spec spec = {.promises = p->promises,
 		.base = true,
-		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID),
+		/* A zygote's forks share theirs. */
+		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID) && !(which & FILTER_ZYGOTE),
 		/* A nested target's directories are of wider mounts than its own rules. */
 		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !me.nested && !nests_narrower(p),
 		.empty_string = me.hello.empty_string,
@@ -168,6 +169,6 @@ int filter_for(unsigned which)
 		.trap = me.b.trap,
 		.sockets = !me.hello.in_place && broker_makes_sockets(p),
 		.aborts = p->abort,
-		.direct = which >= FILTER_OF(START_WORKER, true)};
+		.direct = which & FILTER_DIRECT};
 	return filter_compile(&spec, &me.filter[which], &me.filter_len[which]);
 }

@@ -4,6 +4,7 @@
 #include "sandbox/role_broker.h"
 
 #include "broker/names.h"
+#include "broker/zygote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,27 +20,36 @@
 
 /* ---- a target's start ---- */
 
-static void tell(struct child *c, enum message_type type, const void *data, size_t len)
+void child_tell(struct child *c, enum message_type type, const void *data, size_t len)
 {
 	/* Never waits: a host that does not read loses reports, not the broker. */
 	ipc_send(c->status, &(struct ipc_message){.type = type, .len = len, .data = data}, false);
 }
 
-static void on_report(void *arg, const struct report *r)
+void child_report(struct child *c, const struct report *r)
 {
-	struct child *c = arg;
 	/* What aborts another than the first of its processes does not end the target. */
-	struct refusal refusal = {.error = r->error, .kill = r->kill || (r->abort && r->pid == c->first)};
-	if (r->line && c->err >= 0)
-		line_write(c->err, r->line, LINE_MS);
+	struct refusal refusal = {
+		.error = r->error, .kill = r->kill || (r->abort && (c->zygote || r->pid == c->first))};
 	if (!r->text[0])
 		return;
 	snprintf(refusal.text, sizeof(refusal.text), "%s", r->text);
-	tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
+	child_tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
 	if (r->kill) {
 		atomic_store(&c->why, ENDED_BY_VIOLATION);
-		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
+		if (c->zygote)
+			instance_kill(&c->zygote->family, r->instance);
+		else
+			syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
 	}
+}
+
+static void on_report(void *arg, const struct report *r)
+{
+	struct child *c = arg;
+	if (r->line && c->err >= 0)
+		line_write(c->err, r->line, LINE_MS);
+	child_report(c, r);
 }
 
 static bool on_ask(void *arg, const struct question *q)
@@ -59,14 +69,16 @@ static void started(struct child *c, int error, const char *text)
 	c->told = true;
 	struct outcome o;
 	outcome_set(&o, error, c->layers, text);
-	tell(c, MESSAGE_STARTED, &o, sizeof(o));
+	child_tell(c, MESSAGE_STARTED, &o, sizeof(o));
 }
 
 void child_kill(struct child *c, enum ended_why why)
 {
 	uint32_t none = ENDED_BY_ITSELF;
 	atomic_compare_exchange_strong(&c->why, &none, why);
-	if (c->init_pidfd >= 0)
+	if (c->zygote)
+		instance_kill(&c->zygote->family, c->instance);
+	else if (c->init_pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
 }
 
@@ -79,7 +91,7 @@ static bool direct_at(int cwd, char path[PATH_MAX])
 
 static int setup_make(struct setup **out, const struct start *start, const char *words, const char *cwd)
 {
-	unsigned kind = FILTER_OF(start->kind, cwd);
+	unsigned kind = FILTER_OF(start->kind, cwd) | (start->zygote ? FILTER_ZYGOTE : 0u);
 	int r = filter_for(kind);
 	if (r < 0)
 		return r;
@@ -103,10 +115,12 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 	snprintf(s->cwd, sizeof(s->cwd), "%s", cwd ? cwd : "");
 	s->argc = start->argc;
 	s->envc = start->envc;
+	s->zygote = start->zygote;
 	s->late_environment = start->nested;
 	s->words_len = start->words_len;
 	s->filter_len = (uint32_t)me.filter_len[kind];
-	snprintf(s->title, sizeof(s->title), "%s: airlock target %s", me.hello.name, start->name);
+	snprintf(s->title, sizeof(s->title), "%s: airlock %s %s", me.hello.name, start->zygote ? "zygote" : "target",
+		start->name);
 	memcpy(s->filter, me.filter[kind], filter_bytes);
 	memcpy((char *)s->filter + filter_bytes, words, start->words_len);
 	*out = s;
@@ -152,6 +166,7 @@ void child_start(struct ipc_message *m)
 		.init_pidfd = -1,
 		.err = -1,
 		.cwd = m->fds[CWD],
+		.forks = start.zygote,
 		.deadline = -1};
 	if (me.b.policy.abort)
 		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
@@ -167,6 +182,8 @@ void child_start(struct ipc_message *m)
 		r = -EPROTO;
 	if (me.guest)
 		start.kind = START_EXEC;
+	if (r == 0 && c->forks && (me.b.trap || me.nested || start.kind != START_WORKER))
+		r = -EOPNOTSUPP;
 	if (r == 0 && !nested_may_start())
 		r = -EAGAIN;
 	if (r == 0)
@@ -231,7 +248,7 @@ void child_start(struct ipc_message *m)
 	watch(c->init_socket, EPOLLIN, &c->init_watch);
 	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
 	const uint64_t wall = broker_policy(&me.b)->limits[LIMIT_WALL];
-	if (wall != LIMIT_NONE)
+	if (wall != LIMIT_NONE && !c->forks) /* its forks have a limit for each call */
 		c->deadline = now_ms() + (int64_t)wall;
 }
 
@@ -246,15 +263,18 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->broker = &me.b;
 	f->listener = m->fds[0];
 	f->pidfd = m->fds[1];
-	f->on_report = on_report;
+	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
 	f->arg = c;
-	if (nested_prepare() == 0)
+	if (!c->forks && nested_prepare() == 0)
 		f->nest = &nested_ops;
 	int cwd = c->cwd;
 	m->fds[0] = m->fds[1] = c->cwd = -1;
 	pid_t first = c->first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
-	int r = first > 0 ? family_start(f, first, cwd, c->umask) : -ESRCH;
+	int r = first > 0 ? 0 : -ESRCH;
+	if (r == 0 && c->forks)
+		r = zygote_prepare(f, first, fork_barren);
+	r = r < 0 ? r : family_start(f, first, cwd, c->umask);
 	if (r < 0) {
 		started(c, r, "the broker cannot serve the target");
 		child_kill(c, ENDED_BY_HOST);
@@ -282,9 +302,15 @@ void init_says(struct child *c)
 		else if (m.type == MESSAGE_FAILED)
 			started(c, o.error, o.text);
 		else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
-			memcpy(&c->end, m.data, sizeof(c->end));
-			c->seen = true;
-			nested_end_of(c);
+			struct end end;
+			memcpy(&end, m.data, sizeof(end));
+			if (end.pid > 0) {
+				fork_ended(c, &end);
+			} else {
+				c->end = end;
+				c->seen = true;
+				nested_end_of(c);
+			}
 		}
 		ipc_message_close(&m);
 	}
@@ -303,6 +329,8 @@ static void child_free(struct child *c)
 			*p = c->next;
 			break;
 		}
+	if (c->instance)
+		instance_end(&c->zygote->family, c->instance);
 	if (c->family_runs)
 		family_stop(&c->family);
 	if (c->call)
@@ -325,6 +353,7 @@ void child_ended(struct child *c)
 	c->init_pidfd = -1;
 	started(c, -ECHILD, "the target ended before it was confined");
 	c->gone = true;
+	forks_gone(c);
 	if (!nested_end_of(c))
 		child_finish(c);
 }
@@ -336,8 +365,8 @@ void child_finish(struct child *c)
 	struct ended ended = {.end = c->end,
 		.seen = c->seen,
 		.why = atomic_load(&c->why),
-		.requests = c->family.requests,
-		.refused = c->family.refused};
+		.requests = c->instance ? c->instance->requests : c->family.requests,
+		.refused = c->instance ? c->instance->refused : c->family.refused};
 	ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ENDED, .len = sizeof(ended), .data = &ended}, false);
 	child_free(c);
 }
@@ -347,9 +376,14 @@ void status_says(struct child *c)
 {
 	struct ipc_message m;
 	struct reply reply;
-	int r = ipc_recv(c->status, me.buffer, sizeof(me.buffer), 0, &m, false);
+	int r = ipc_recv(c->status, me.buffer, sizeof(me.buffer), c->forks ? 2 : 0, &m, false);
 	if (r == -EAGAIN)
 		return;
+	if (r == 1 && m.type == MESSAGE_FORK && c->forks) {
+		fork_start(c, &m);
+		ipc_message_close(&m);
+		return;
+	}
 	if (r == 1 && m.type == MESSAGE_ANSWER && m.len == sizeof(reply)) {
 		memcpy(&reply, m.data, sizeof(reply));
 		if (c->family_runs)
@@ -357,6 +391,13 @@ void status_says(struct child *c)
 		return;
 	}
 	child_kill(c, ENDED_BY_HOST);
+	if (c->zygote) {
+		if (!instance_kill(&c->zygote->family, c->instance))
+			child_finish(c);
+		else if (r != 1)
+			epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
+		return;
+	}
 	if (r != 1)
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
 	if (c->init_pidfd < 0 && !c->gone)

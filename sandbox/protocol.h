@@ -39,6 +39,7 @@ enum message_type {
 	MESSAGE_END, /* init to broker: struct end */
 	MESSAGE_ASK, /* struct question (broker/names.h) */
 	MESSAGE_ANSWER, /* host to broker: struct reply */
+	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
 };
 
 struct reply {
@@ -76,6 +77,8 @@ struct start {
 	int32_t pass_as[PASS_MAX];
 	uint32_t nested; /* a target asks: what it chose is not to be trusted before the door is closed */
 	uint32_t guest;
+	uint32_t
+		zygote; /* it forks targets (MESSAGE_FORK); its entry is the function that it prepares them with, or "" */
 	char name[64];
 };
 
@@ -85,8 +88,9 @@ struct refusal {
 	char text[320];
 };
 
-/* How the first process ended, as init saw it. */
+/* How the first process ended, as init saw it, or a fork of a zygote. */
 struct end {
+	int32_t pid; /* in init's namespace; of the first process 0 */
 	int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int32_t status; /* exit status or signal */
 	uint64_t user_usec, system_usec, peak_bytes;
@@ -112,6 +116,7 @@ struct setup {
 	uint64_t shared;
 	uint32_t nofile, umask;
 	uint32_t argc, envc; /* strings after the filter: entry, arguments; environment */
+	uint32_t zygote;
 	uint32_t late_environment; /* which is taken over once the door is closed */
 	uint32_t words_len;
 	uint32_t filter_len;

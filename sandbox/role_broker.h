@@ -28,9 +28,17 @@ struct watch {
 	struct nested *nested;
 };
 
+#define FILTER_DIRECT 2u
+#define FILTER_ZYGOTE 4u
+#define FILTERS 8
+#define FILTER_OF(kind, direct) ((kind) + ((direct) ? FILTER_DIRECT : 0u))
+
 /* One target: its init, its family, and the host's end. */
 struct child {
 	struct child *next;
+	struct child *zygote; /* it is a fork of that one, and has no init and no family of its own; else NULL */
+	struct instance *instance; /* with zygote */
+	bool forks; /* it is a zygote */
 	struct family family;
 	bool family_runs;
 	bool told; /* STARTED was sent */
@@ -62,8 +70,8 @@ extern struct broker_role {
 	bool nested; /* it is a target's */
 	bool guest; /* its targets are of another image, which is confined before it runs */
 	int pidns; /* nested: of the target that asked */
-	struct sock_filter *filter[4]; /* of both kinds of start, and then of both with direct trees */
-	size_t filter_len[4];
+	struct sock_filter *filter[FILTERS]; /* by enum start_kind and what there is besides */
+	size_t filter_len[FILTERS];
 	struct watch control_watch, host_watch, listener_watch, limits_watch;
 	struct family in_place;
 	char buffer[IPC_BYTES_MAX + 16];
@@ -81,7 +89,6 @@ _Noreturn void broker_loop(void);
 
 /* broker_grants.c */
 size_t interpreters_open(int *fds, const char **paths, size_t max);
-#define FILTER_OF(kind, direct) ((kind) + ((direct) ? 2u : 0u))
 int filter_for(unsigned which); /* compiles once, into me.filter */
 
 /* children.c */
@@ -90,7 +97,16 @@ void child_kill(struct child *c, enum ended_why why);
 void init_says(struct child *c);
 void status_says(struct child *c);
 void child_ended(struct child *c);
+void child_report(struct child *c, const struct report *r); /* on a lane or slow worker */
+void child_tell(struct child *c, enum message_type type, const void *data, size_t len);
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
+
+/* forks.c */
+void fork_start(struct child *zygote, struct ipc_message *m);
+void fork_ended(struct child *zygote, const struct end *end); /* one of its forks */
+void forks_gone(struct child *zygote); /* with its init, all of them */
+void fork_report(void *arg, const struct report *r);
+void fork_barren(struct instance *i, int error);
 
 /* broker_nested.c */
 extern const struct nest_ops nested_ops;

@@ -4,6 +4,7 @@
 #include "sandbox/sandbox.h"
 
 #include "sandbox/layers.h"
+#include "sandbox/zygote.h"
 
 #include <bsd/unistd.h>
 #include <errno.h>
@@ -89,20 +90,43 @@ static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 	}
 }
 
+/* prepare: a function that the program wants to have run before there are forks; or NULL. */
+static _Noreturn void serve_forks(
+	const struct zygote_libc *l, size_t shared, const char *title, const struct airlock_symbol *prepare)
+{
+	void *call;
+	if (prepare)
+		prepare->function(NULL, 0, NULL, 0);
+	int fd = zygote_forks(l);
+	if (fd < 0 || map_own(fd, ipc_call_total(shared), &call) < 0)
+		_exit(125);
+	close(fd);
+	setproctitle("-%s", title);
+	serve_calls(call, shared);
+}
+
 _Noreturn void role_target(bool guest)
 {
 	struct stat st;
-	void *memory, *call;
+	void *memory, *call = NULL;
+	struct zygote_libc libc;
 	if (fstat(FD_SETUP, &st) < 0 || map_own(FD_SETUP, (size_t)st.st_size, &memory) < 0)
 		_exit(125);
 	struct setup *s = memory;
 	size_t shared = s->shared;
-	if (map_own(FD_CALL, ipc_call_total(shared), &call) < 0)
+	const bool forks = s->zygote;
+	if (!forks && map_own(FD_CALL, ipc_call_total(shared), &call) < 0)
 		failed(s, -ENOMEM, "no room for the shared memory of calls");
 	close(FD_SETUP);
 	close(FD_CALL);
 	unsetenv(ROLE_VARIABLE);
 	setproctitle("-%s", s->title);
+	/* What ps shows of its forks: the words are of one length. */
+	static char title[sizeof(s->title)];
+	snprintf(title, sizeof(title), "%s", s->title);
+	char *word = forks ? strstr(title, ": airlock zygote ") : NULL;
+	if (word)
+		memcpy(word + sizeof(": airlock ") - 1, "target", 6);
 
 	/* The arguments outlive the setup memory. */
 	char *words = malloc(s->words_len + 1);
@@ -119,10 +143,15 @@ _Noreturn void role_target(bool guest)
 	for (int i = 0; i < argc; i++, at += strlen(at) + 1)
 		argv[i] = at;
 	const struct airlock_symbol *symbol = *entry ? symbol_find(entry) : NULL;
-	if (*entry && (!symbol || !symbol->entry))
-		failed(s, -ENOENT, "the program has no such AIRLOCK_ENTRY");
+	if (*entry && (!symbol || !(forks ? symbol->function != NULL : symbol->entry != NULL)))
+		failed(s, -ENOENT, "the program has no such AIRLOCK_ENTRY or AIRLOCK_FUNCTION");
+	int r = forks ? zygote_learn(&libc) : 0;
+	if (r < 0)
+		failed(s, r, "this libc's fork() cannot be done without it");
 	struct airlock_target *host = NULL;
-	if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
+	if (forks)
+		close(FD_CHANNEL); /* its forks would share it */
+	else if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
 		failed(s, -ENOMEM, "no room for the channel");
 
 	if (!guest)
@@ -131,6 +160,8 @@ _Noreturn void role_target(bool guest)
 		environment_take(at, envc);
 	plain_messages();
 	munmap(memory, (size_t)st.st_size);
+	if (forks)
+		serve_forks(&libc, shared, title, symbol);
 	if (symbol)
 		exit(symbol->entry(host, argc, argv));
 	serve_calls(call, shared);

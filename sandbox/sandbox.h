@@ -163,7 +163,9 @@ struct airlock_target {
 	struct broker_handle *broker; /* NULL inside the target itself */
 	int status; /* to the broker */
 	int channel; /* between host and target */
-	int poll; /* epoll of both */
+	int poll; /* epoll of both; -1 before somebody wants it */
+	bool inside; /* its end of the channel, in the target itself */
+	int failed; /* a fork that was not to be: negative errno */
 	int call_fd;
 	struct ipc_call *call;
 	size_t shared;
@@ -181,6 +183,16 @@ struct airlock_target {
 	uint64_t limits[LIMIT_COUNT];
 };
 int map_own(int fd, size_t len, void **out);
+/* channel -1: a zygote's fork has none. */
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
+
+/* ---- start.c ---- */
+/* airlock_start() of a zygote: entry is the function that prepares it, or NULL. */
+int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
+	const struct airlock_options *options);
+/* One of its forks. Does not wait for it: calls can be made at once. That there is none, the first call tells. */
+int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote);
+/* Whether forks of one zygote are as far apart as targets are; else *why says what of the policy stands against it. */
+bool zygote_fits(const struct airlock_policy *policy, const char **why);
 
 #endif

@@ -270,20 +270,21 @@ static int options_read(struct airlock_options *o, const struct airlock_options 
 	return o->shared > UINT64_C(1) << 40 ? fail(-EINVAL, "options.shared is too large") : 0;
 }
 
-PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
-	char *const argv[], const struct airlock_options *options)
+static int start_worker(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options, bool zygote)
 {
 	struct airlock_options o;
 	struct words words = {0};
-	struct start start = {.kind = START_WORKER};
+	struct start start = {.kind = START_WORKER, .zygote = zygote};
 	struct broker_handle *h = NULL;
 	int r = options_read(&o, options);
 	if (r < 0)
 		return r;
 	if (entry) {
 		const struct airlock_symbol *s = symbol_find(entry);
-		if (!s || !s->entry)
-			return fail(-ENOENT, "the program has no AIRLOCK_ENTRY(%s)", entry);
+		if (!s || !(zygote ? s->function != NULL : s->entry != NULL))
+			return fail(-ENOENT, "the program has no %s(%s)", zygote ? "AIRLOCK_FUNCTION" : "AIRLOCK_ENTRY",
+				entry);
 	}
 	snprintf(start.name, sizeof(start.name), "%s", o.name ? o.name : entry ? entry : "calls");
 	r = words_add(&words, entry ? entry : "");
@@ -303,6 +304,73 @@ PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_polic
 		r = start_with(out, h, &start, policy, &o, &words);
 	broker_handle_free(h);
 	free(words.bytes);
+	return r;
+}
+
+PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options)
+{
+	return start_worker(out, policy, entry, argv, options, false);
+}
+
+/* ---- zygotes ---- */
+
+bool zygote_fits(const struct airlock_policy *policy, const char **why)
+{
+	const struct policy *p = &policy->p;
+	const int whole[] = {LIMIT_PROCESSES, LIMIT_CONNECTS, LIMIT_TRAFFIC};
+	*why = NULL;
+	if (nested_inside())
+		*why = "a target has no zygotes of its own";
+	else if (!(p->promises & PROMISE_BIT(stdio)))
+		*why = "without the promise stdio a fork cannot map its shared memory";
+	else if (p->promises & (PROMISE_BIT(proc) | PROMISE_BIT(exec)))
+		*why = "with the promises proc or exec a fork may leave processes behind, which nothing tells from its "
+		       "siblings'";
+	else if (policy->ask)
+		*why = "questions of targets are asked of each";
+	for (size_t i = 0; !*why && i < sizeof(whole) / sizeof(whole[0]); i++)
+		if (p->limits[whole[i]] != LIMIT_NONE)
+			*why = "the limits processes, connects and traffic are counted for each target";
+	return !*why;
+}
+
+int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
+	const struct airlock_options *options)
+{
+	return start_worker(out, policy, prepare, NULL, options, true);
+}
+
+int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
+{
+	int status[2];
+	struct airlock_target *t = NULL;
+	if (ipc_pair(status) < 0)
+		return fail(-EMFILE, "no descriptors for a target");
+	int call = ipc_memfd("airlock-call", NULL, ipc_call_total(zygote->shared), false);
+	int r = call < 0 ? fail(call, "no shared memory for calls: %s", strerror(-call))
+			 : target_new(&t, status[0], -1, call, zygote->shared);
+	if (r == 0) {
+		status[0] = -1;
+		snprintf(t->name, sizeof(t->name), "%s", zygote->name);
+		memcpy(t->limits, zygote->limits, sizeof(t->limits));
+		t->layers = zygote->layers;
+		atomic_fetch_add(&zygote->broker->references, 1);
+		t->broker = zygote->broker;
+		struct ipc_message m = {.type = MESSAGE_FORK, .fds = {status[1], call}, .fd_count = 2};
+		r = ipc_send(zygote->status, &m, true);
+		if (r < 0)
+			fail(r, "the zygote's broker is gone: %s", strerror(-r));
+	} else if (call >= 0) {
+		close(call);
+	}
+	for (int i = 0; i < 2; i++)
+		if (status[i] >= 0)
+			close(status[i]);
+	if (r < 0)
+		airlock_free(t);
+	else
+		*out = t;
 	return r;
 }
 

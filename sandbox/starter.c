@@ -316,14 +316,20 @@ static void init_await(int socket)
 		_exit(1); /* the broker is gone: with us, all of the namespace */
 }
 
-static _Noreturn void init_end(int socket, const struct rusage *use, int status)
+static void init_tell_end(int socket, pid_t pid, const struct rusage *use, int status)
 {
-	struct end end = {.code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED,
+	struct end end = {.pid = pid,
+		.code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED,
 		.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 		.user_usec = (uint64_t)use->ru_utime.tv_sec * 1000000 + (uint64_t)use->ru_utime.tv_usec,
 		.system_usec = (uint64_t)use->ru_stime.tv_sec * 1000000 + (uint64_t)use->ru_stime.tv_usec,
 		.peak_bytes = (uint64_t)use->ru_maxrss * 1024};
 	init_tell(socket, MESSAGE_END, &end, sizeof(end), NULL, 0);
+}
+
+static _Noreturn void init_end(int socket, const struct rusage *use, int status)
+{
+	init_tell_end(socket, 0, use, status);
 	_exit(0);
 }
 
@@ -398,6 +404,8 @@ static _Noreturn void init_process(const struct starting *s, int go)
 					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
 			init_end(own.init, &use, status);
 		}
+		if (s->start->zygote && pid > 0 && pid != first)
+			init_tell_end(own.init, pid, &use, status);
 		if (pid < 0 && errno != EINTR)
 			_exit(1);
 	}

@@ -42,9 +42,10 @@ int target_new(struct airlock_target **out, int status, int channel, int call_fd
 	t->call_fd = call_fd;
 	t->shared = shared;
 	t->poll = -1;
+	t->inside = status < 0;
 	void *memory = NULL;
 	int r = call_fd < 0 ? 0 : map_own(call_fd, ipc_call_total(shared), &memory);
-	if (r == 0 && status >= 0) {
+	if (r == 0 && channel >= 0 && !t->inside) {
 		struct epoll_event e = {.events = EPOLLIN};
 		t->poll = epoll_create1(EPOLL_CLOEXEC);
 		if (t->poll < 0 || epoll_ctl(t->poll, EPOLL_CTL_ADD, status, &e) < 0 ||
@@ -119,11 +120,18 @@ static bool status_take(struct airlock_target *t, bool answers)
 			struct refusal refusal;
 			memcpy(&refusal, m.data, sizeof(refusal));
 			refusal_keep(t, &refusal);
+		} else if (m.type == MESSAGE_STARTED && m.len == sizeof(struct outcome)) {
+			struct outcome outcome;
+			memcpy(&outcome, m.data, sizeof(outcome));
+			t->failed = outcome.error;
+			t->ended = t->lost = outcome.error < 0;
+			if (t->ended)
+				ipc_call_dead(t->call);
 		} else if (m.type == MESSAGE_ENDED && m.len == sizeof(t->end)) {
 			memcpy(&t->end, m.data, sizeof(t->end));
 			t->ended = true;
 		}
-		if (t->ended) /* else the poll descriptor would stay readable for it */
+		if (t->ended && t->poll >= 0) /* else the poll descriptor would stay readable for it */
 			epoll_ctl(t->poll, EPOLL_CTL_DEL, t->status, NULL);
 	}
 	return false;
@@ -141,6 +149,8 @@ static int busy(const struct airlock_target *t)
 
 static int message_waits(int channel)
 {
+	if (channel < 0)
+		return 0;
 	struct pollfd p = {.fd = channel, .events = POLLIN};
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
@@ -162,7 +172,7 @@ static int left(int64_t deadline)
 
 PUBLIC int airlock_fd(const struct airlock_target *target)
 {
-	return target->poll >= 0 ? target->poll : target->channel;
+	return target->poll >= 0 ? target->poll : target->inside ? target->channel : target->status;
 }
 
 /* Inside a target there is the channel alone; its end is the host's. */
@@ -179,7 +189,7 @@ static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 
 PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 {
-	if (target->poll < 0)
+	if (target->inside)
 		return dispatch_inside(target, timeout_ms);
 	if (target->asking)
 		return busy(target);
@@ -376,7 +386,7 @@ static void status_fill(const struct airlock_target *t, struct airlock_status *s
 
 PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms)
 {
-	if (status->size < sizeof(size_t) || target->poll < 0)
+	if (status->size < sizeof(size_t) || target->inside)
 		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
 	if (target->asking)
 		return busy(target);
@@ -430,7 +440,10 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 		snprintf(buf, len, "%s was killed: %s", name, strsignal(s.signal ? s.signal : SIGKILL));
 		break;
 	case AIRLOCK_LOST:
-		snprintf(buf, len, "%s was lost: its broker is gone, and it with it", name);
+		if (target->failed)
+			snprintf(buf, len, "%s could not be forked: %s", name, strerror(-target->failed));
+		else
+			snprintf(buf, len, "%s was lost: its broker is gone, and it with it", name);
 		break;
 	}
 	return buf;
@@ -439,7 +452,7 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, char *buf, size_t len)
 {
 	/* What the broker has told so far is not read before somebody asks. */
-	if (target->poll >= 0)
+	if (!target->inside)
 		status_take((struct airlock_target *)(uintptr_t)target, false);
 	if (index >= target->refusal_count)
 		return -ENOENT;
@@ -449,7 +462,7 @@ PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, 
 
 PUBLIC int airlock_kill(struct airlock_target *target)
 {
-	if (target->poll < 0)
+	if (target->inside)
 		return fail(-EINVAL, "this is the host, not a target");
 	if (target->ended)
 		return 0;
@@ -461,7 +474,7 @@ PUBLIC void airlock_free(struct airlock_target *target)
 {
 	if (!target)
 		return;
-	if (target->poll >= 0) {
+	if (!target->inside) {
 		struct airlock_status s = AIRLOCK_STATUS_INIT;
 		airlock_kill(target);
 		if (target->asking) /* whoever asked it goes on with it */
@@ -469,14 +482,16 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		target->ask = NULL;
 		/* The broker answers when the last process is gone; when it is gone itself, so are they. */
 		airlock_wait(target, &s, 10000);
-		close(target->poll);
+		if (target->poll >= 0)
+			close(target->poll);
 		close(target->status);
 	}
 	if (target->call)
 		munmap(target->call, ipc_call_total(target->shared));
 	if (target->call_fd >= 0)
 		close(target->call_fd);
-	close(target->channel);
+	if (target->channel >= 0)
+		close(target->channel);
 	broker_handle_free(target->broker);
 	free(target->refusals);
 	free(target);

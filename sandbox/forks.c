@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the targets that are forks of a zygote: what the host asks for, and their end. Runs in the broker, on its first
+ * thread; the reports on a lane's. */
+#include "sandbox/role_broker.h"
+
+#include "broker/zygote.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void fork_start(struct child *zygote, struct ipc_message *m)
+{
+	enum { STATUS, CALL };
+	struct child *c = m->fd_count == 2 ? calloc(1, sizeof(*c)) : NULL;
+	void *call;
+	if (!c)
+		return; /* the host sees its status socket closed */
+	*c = (struct child){.zygote = zygote,
+		.status = m->fds[STATUS],
+		.init_socket = -1,
+		.init_pidfd = -1,
+		.err = -1,
+		.cwd = -1,
+		.told = true,
+		.deadline = -1};
+	m->fds[STATUS] = -1;
+	if (ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call) == 0)
+		c->call = call;
+	int fd = m->fds[CALL];
+	m->fds[CALL] = -1;
+	if (zygote->family_runs && c->call)
+		c->instance = zygote_fork(&zygote->family, fd, c);
+	else
+		close(fd);
+	if (!c->instance) {
+		if (c->call)
+			munmap(c->call, sizeof(*c->call));
+		close(c->status);
+		free(c);
+		return;
+	}
+	c->next = me.children;
+	me.children = c;
+	c->status_watch = (struct watch){.kind = WATCH_STATUS, .child = c};
+	watch(c->status, EPOLLIN, &c->status_watch);
+}
+
+void fork_ended(struct child *zygote, const struct end *end)
+{
+	for (struct child *c = me.children; c; c = c->next)
+		if (c->zygote == zygote && atomic_load(&c->instance->inside) == end->pid) {
+			c->end = *end;
+			c->seen = true;
+			child_finish(c);
+			return;
+		}
+	if (zygote->family_runs)
+		zygote_lost(&zygote->family);
+}
+
+void forks_gone(struct child *zygote)
+{
+	for (struct child *c = me.children, *next; c; c = next) {
+		next = c->next;
+		if (c->zygote == zygote)
+			child_finish(c);
+	}
+}
+
+/* Its line goes where the zygote's would. */
+void fork_report(void *arg, const struct report *r)
+{
+	struct child *zygote = arg;
+	struct instance *i = r->instance;
+	if (r->line && zygote->err >= 0)
+		line_write(zygote->err, r->line, LINE_MS);
+	if (!i) { /* the zygote's own, while it prepares */
+		child_report(zygote, r);
+		return;
+	}
+	pthread_mutex_lock(&i->telling);
+	if (i->arg)
+		child_report(i->arg, r);
+	pthread_mutex_unlock(&i->telling);
+}
+
+void fork_barren(struct instance *i, int error)
+{
+	struct outcome o;
+	outcome_set(&o, -error, 0, "the zygote cannot be forked");
+	pthread_mutex_lock(&i->telling);
+	if (i->arg)
+		child_tell(i->arg, MESSAGE_STARTED, &o, sizeof(o));
+	pthread_mutex_unlock(&i->telling);
+}
