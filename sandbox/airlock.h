@@ -21,6 +21,9 @@ extern "C" {
 
 struct airlock_policy;
 struct airlock_target;
+struct airlock_buffer;
+struct airlock_pool;
+struct airlock_keeper;
 
 /* First thing in main(). Does not return in a process that airlock started as a broker or a target. */
 int airlock_init(int argc, char **argv);
@@ -60,6 +63,7 @@ enum airlock_limit {
 	AIRLOCK_LIMIT_FILE_SIZE, /* bytes of the largest file it may write */
 	AIRLOCK_LIMIT_CONNECTS, /* connections and new destinations of datagrams a second, the whole target */
 	AIRLOCK_LIMIT_TRAFFIC, /* bytes over TCP, and in datagrams that the broker sends, the whole target: airlock(1) */
+	AIRLOCK_LIMIT_WEIGHT, /* 1 to 10000, 100 is everybody's: its share of the processors among others */
 };
 
 enum airlock_violation {
@@ -157,15 +161,27 @@ void airlock_register(struct airlock_symbol *symbol);
 /* Makes a function the main program of a target: int renderer(struct airlock_target *host, int argc, char **argv). */
 #define AIRLOCK_ENTRY(id) AIRLOCK_SYMBOL_(id, 0, id)
 
+/* What a target may call in its host, by airlock_call_host(): runs in the thread that is in airlock_call(),
+ * airlock_call_end(), airlock_dispatch() or airlock_pool_call(). in is a copy, of at most 64 KiB; returns the bytes written to
+ * out (of cap, at most 64 KiB), or a negative number of its own. It may not use the target. */
+struct airlock_callback {
+	const char *name;
+	ssize_t (*function)(void *arg, const void *in, size_t len, void *out, size_t cap);
+	void *arg;
+};
+
 struct airlock_options {
 	size_t size;
 	int stdio[3]; /* descriptors for 0, 1, 2; -1 for the host's own, -2 for /dev/null */
 	size_t shared; /* bytes that one call may move each way; 0 for 32 MiB */
 	const char *name; /* shown by ps; NULL for the entry's or program's name */
+	const struct airlock_callback *callbacks; /* must stay as they are while the target lives */
+	size_t callback_count;
+	int core; /* where a core file of a worker's crash is written to, or -1; must stay open until the start */
 };
 #define AIRLOCK_OPTIONS_INIT                                                                                           \
 	{                                                                                                              \
-		sizeof(struct airlock_options), {-1, -1, -1}, 0, 0                                                     \
+		sizeof(struct airlock_options), {-1, -1, -1}, 0, 0, 0, 0, -1                                           \
 	}
 
 enum airlock_end {
@@ -191,10 +207,18 @@ struct airlock_status {
 	uint64_t peak_bytes; /* largest resident set of one process */
 	unsigned layers; /* in force */
 	char violation[320]; /* the last refused call: name(arguments), and what would have allowed it */
+	char missing[96]; /* of that, what would have allowed it alone: "promise inet", "unveil /etc/passwd r"; or "" */
+	int limit; /* the enum airlock_limit that it ran into, and its value; or -1 */
+	uint64_t limit_value;
+	/* Of a worker's crash, where the program had not taken the signal itself: */
+	int fault; /* si_code: SEGV_MAPERR, ... */
+	uint64_t fault_address;
+	uint64_t instruction;
+	char backtrace[1024]; /* "parse+0x1f (prog), main+0x2a (prog)"; or "" */
 };
 #define AIRLOCK_STATUS_INIT                                                                                            \
 	{                                                                                                              \
-		sizeof(struct airlock_status), AIRLOCK_RUNNING, 0, 0, 0, 0, 0, 0, 0, 0, ""                             \
+		sizeof(struct airlock_status), AIRLOCK_RUNNING, 0, 0, 0, 0, 0, 0, 0, 0, "", "", -1, 0, 0, 0, 0, ""     \
 	}
 
 struct airlock_message {
@@ -225,6 +249,151 @@ int airlock_exec(struct airlock_target **out, const struct airlock_policy *polic
 ssize_t airlock_call(
 	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap);
 
+/* The same with what goes along. */
+struct airlock_lend {
+	struct airlock_buffer *buffer;
+	int writable; /* the target may write to it, too */
+};
+#define AIRLOCK_LENDS_MAX 8
+struct airlock_call_options {
+	size_t size;
+	int timeout_ms; /* of the whole call; -1: none */
+	int grace_ms; /* after that, or airlock_cancel(): how long the function has to return by itself, before the target is
+			 killed */
+	const struct airlock_lend *lends; /* airlock_lent(0) and so on, in the target */
+	unsigned lend_count;
+};
+#define AIRLOCK_CALL_OPTIONS_INIT                                                                                      \
+	{                                                                                                              \
+		sizeof(struct airlock_call_options), -1, 0, 0, 0                                                       \
+	}
+/* As airlock_call(), and: -ETIMEDOUT, -ECANCELED (by airlock_cancel()): the target is killed unless its function returned
+ * within grace_ms. */
+ssize_t airlock_call_with(struct airlock_target *target, const char *function, const void *in, size_t len, void *out,
+	size_t cap, const struct airlock_call_options *options);
+
+/* Calls that are not waited for: up to 32 are under way at once, and are answered in their order. Returns a ticket (> 0);
+ * -EAGAIN when there is no room. in is copied. airlock_dispatch() returns 3 when one is answered. A deadline is kept by
+ * airlock_dispatch() and airlock_call_end(). */
+int airlock_call_begin(struct airlock_target *target, const char *function, const void *in, size_t len, size_t cap,
+	const struct airlock_call_options *options);
+/* What the function returned, as airlock_call(). -EINPROGRESS when it is not known within timeout_ms (0: at once; -1: waits);
+ * anything else ends the ticket. -EINVAL for no ticket. */
+ssize_t airlock_call_end(struct airlock_target *target, int ticket, void *out, size_t cap, int timeout_ms);
+/* From any thread: the calls under way are to end. */
+void airlock_cancel(struct airlock_target *target);
+
+/* Memory of the host's that targets may be lent for a call, without a copy. len: bytes, rounded up to pages; zeroes. */
+int airlock_buffer_new(struct airlock_buffer **out, size_t len);
+void *airlock_buffer_data(const struct airlock_buffer *buffer);
+size_t airlock_buffer_size(const struct airlock_buffer *buffer);
+/* After this nobody can change it any more, the host included, and it cannot be lent writable again; the data stays where it
+ * is. -EBUSY: a target still holds on to it and can change it whenever it likes: copy what you need and check the copy, or
+ * end that target first. (A target's own end of a lend lets go when the call ends.) */
+int airlock_buffer_revoke(struct airlock_buffer *buffer);
+void airlock_buffer_free(struct airlock_buffer *buffer);
+
+/* ---- in a target, while it runs an AIRLOCK_FUNCTION ---- */
+/* A buffer that was lent for this call; NULL when there is none. Valid until the function returns. */
+void *airlock_lent(unsigned index, size_t *len, int *writable);
+/* Calls one of the host's airlock_callbacks. What it returned; -ENOSYS, -EMSGSIZE, -EPROTO outside of a call. */
+ssize_t airlock_call_host(const char *name, const void *in, size_t len, void *out, size_t cap);
+/* Whether the host wants the function to return soon (airlock_call_options). */
+int airlock_cancelled(void);
+
+/* ---- pools: a target for each call ---- */
+
+struct airlock_pool_options {
+	size_t size;
+	unsigned min; /* kept started and idle; 0: 2 */
+	unsigned max; /* alive at once; 0: min, or twice the processors if that is more. Further callers wait */
+	unsigned reuse; /* calls that one target serves; 0: 1, so that each job gets one that has seen no other input */
+	int idle_ms; /* with reuse: what is idle beyond min ends after so long; -1: never; 0: 10 s */
+	int wall_ms; /* the limit of each call; -1: none */
+	int fresh; /* each target is a fresh image with addresses of its own, instead of a fork: airlock(3), "Pools" */
+	const char *
+		prepare; /* an AIRLOCK_FUNCTION (NULL, 0, NULL, 0) that runs once in each zygote or fresh target, before
+				any input; or NULL */
+	struct airlock_options target; /* of each; AIRLOCK_OPTIONS_INIT. Its core and name are shared */
+};
+#define AIRLOCK_POOL_OPTIONS_INIT                                                                                      \
+	{                                                                                                              \
+		sizeof(struct airlock_pool_options), 0, 0, 0, 0, -1, 0, 0, AIRLOCK_OPTIONS_INIT                        \
+	}
+struct airlock_pool_stats {
+	size_t size;
+	unsigned alive, idle, busy, waiting; /* targets; waiting: callers for one */
+	uint64_t calls, started, crashed, violated, timed_out, lost; /* since the pool was made */
+	int forks; /* targets are forks of a zygote; else fresh images */
+};
+#define AIRLOCK_POOL_STATS_INIT                                                                                        \
+	{                                                                                                              \
+		sizeof(struct airlock_pool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                     \
+	}
+/* The policy must live as long as the pool. options may be NULL. Where forks of one zygote would be less apart than targets
+ * are (the promises proc or exec; limits processes, connects, traffic; airlock_policy_ask(); without stdio; in a target)
+ * targets are fresh, and airlock_message() says so. */
+int airlock_pool_new(
+	struct airlock_pool **out, const struct airlock_policy *policy, const struct airlock_pool_options *options);
+/* From any number of threads. As airlock_call(), each on a target of its own; returns exactly once, whatever becomes of the
+ * target. *status (NULL: not wanted; an extension: with its size set) says how the target stands or ended. */
+ssize_t airlock_pool_call(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
+	size_t cap, struct airlock_status *status);
+ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
+	size_t cap, const struct airlock_call_options *options, struct airlock_status *status);
+int airlock_pool_stats(struct airlock_pool *pool, struct airlock_pool_stats *stats);
+/* Under memory pressure: ends what is idle, the zygote with it; the next call starts anew. Returns how many ended. */
+int airlock_pool_trim(struct airlock_pool *pool);
+/* Nobody may be in a call. NULL is allowed. */
+void airlock_pool_free(struct airlock_pool *pool);
+
+/* ---- targets that live long ---- */
+
+/* 0: it answered within timeout_ms. A target that serves calls answers between two of them; an AIRLOCK_ENTRY in
+ * airlock_dispatch(). -ETIMEDOUT, -EPIPE; -EOPNOTSUPP for airlock_exec(). */
+int airlock_ping(struct airlock_target *target, int timeout_ms);
+/* Asks it to end (calls: after the one it is in; an AIRLOCK_ENTRY: airlock_dispatch() returns 2; a program: SIGTERM), kills it
+ * after grace_ms, and waits: as airlock_wait(). */
+int airlock_stop(struct airlock_target *target, int grace_ms, struct airlock_status *status);
+/* All its processes stand still, as by SIGSTOP, and go on. Limits of time go on counting. */
+int airlock_suspend(struct airlock_target *target);
+int airlock_resume(struct airlock_target *target);
+/* Under memory pressure: gives back what of the shared memory no call uses, and has the kernel page out what the target does
+ * not need now. */
+int airlock_trim(struct airlock_target *target);
+
+struct airlock_keeper_options {
+	size_t size;
+	int backoff_ms; /* before the first restart; doubles up to backoff_max_ms. 0: 100 */
+	int backoff_max_ms; /* 0: 30 s */
+	int healthy_ms; /* a target that lived so long starts the back-off anew. 0: 10 s */
+	int restarts; /* in a row before it is given up; -1: never */
+	int restart_on_exit; /* also when it ended by itself with status 0 */
+	int ping_ms; /* between health checks; 0: none */
+	int ping_timeout_ms; /* what does not answer within this is killed and restarted. 0: 5 s */
+	int stop_ms; /* how long airlock_keeper_free() waits before it kills. 0: 2 s */
+	void (*on_start)(void *arg, struct airlock_target *target); /* a new one runs */
+	void (*on_end)(
+		void *arg, struct airlock_target *target, const struct airlock_status *status, int restart_ms); /* -1:
+			given up */
+	void *arg;
+};
+#define AIRLOCK_KEEPER_OPTIONS_INIT                                                                                    \
+	{                                                                                                              \
+		sizeof(struct airlock_keeper_options), 0, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0                                \
+	}
+/* Starts an AIRLOCK_ENTRY (or, entry NULL and argv, nothing else than airlock_start() does) and starts it again when it ends. No
+ * thread, no signal handler: what is due is done in airlock_keeper_dispatch(). policy and what options point to must live as
+ * long as it. */
+int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options, const struct airlock_keeper_options *keep);
+/* The one that runs; NULL between two and when it was given up. */
+struct airlock_target *airlock_keeper_target(const struct airlock_keeper *keeper);
+int airlock_keeper_fd(const struct airlock_keeper *keeper);
+/* As airlock_dispatch(), 0 also when a target ended or was started; 2: given up. */
+int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms);
+void airlock_keeper_free(struct airlock_keeper *keeper);
+
 /* One message of up to 64 KiB, with fd unless it is -1 (a copy is sent). Non-blocking: -EAGAIN. -EPIPE. */
 int airlock_send(struct airlock_target *peer, const void *data, size_t len, int fd);
 int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
@@ -232,7 +401,8 @@ int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
 /* A descriptor that is readable when airlock_dispatch() has work. Borrowed; poll it, nothing else. */
 int airlock_fd(const struct airlock_target *target);
 
-/* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 2: the target ended, 0: neither. */
+/* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 3: a call that airlock_call_begin() began
+ * is answered, 2: the target ended, 0: nothing. */
 int airlock_dispatch(struct airlock_target *target, int timeout_ms);
 
 /* Waits for the end. 0 when it ended and *status is filled; -ETIMEDOUT when it still runs (then also filled). */
