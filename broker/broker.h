@@ -20,6 +20,7 @@
  *         dwarf.c, context.c, symbols.c in a helper
  *         landlock.c rulesets, also used by sandbox/    umask.c    the mask that files are made with
  *         identity.c acting as the caller               ops_narrow.c giving up, from inside
+ *         crash.c    what crashes say of themselves
  *         zygote.c   targets that are forks of one that waits
  * paths.h is the part of this header about paths and what there is besides the rules.
  */
@@ -167,6 +168,8 @@ struct report {
 	bool abort; /* it is about to end the process, whose number pid is then */
 	struct instance *instance; /* the caller's; valid until on_report() returns */
 	const char *line; /* with abort: what to say, a line with its newline; else NULL */
+	int limit; /* LIMIT_ that it ran into, or -1 */
+	char missing[REPORT_TEXT / 2]; /* what would have allowed it, alone; "" when nothing would */
 	char text[REPORT_TEXT]; /* openat("/etc/shadow", O_RDONLY): ENOENT; unveil /etc/shadow r */
 };
 
@@ -176,6 +179,7 @@ struct report {
 struct slow_lane;
 struct lane;
 struct question;
+struct crash;
 struct family {
 	struct broker *broker;
 	int listener; /* or the socket of the second carrier */
@@ -229,6 +233,13 @@ struct family {
 	 * POLLHUP as well). Neither may call family_stop(). */
 	void (*on_report)(void *arg, const struct report *r);
 	void (*on_end)(void *arg);
+	/* What a process says of its crash, perhaps twice, on the lane's or a slow worker's thread; i: whose, or NULL. NULL: none
+	 * is heard. */
+	void (*on_crash)(void *arg, struct instance *i, const struct crash *c);
+	bool backtraces; /* of crashes are wanted */
+	int core; /* where a core file goes, or -1 */
+	bool crashed; /* lane only */
+	pid_t first; /* the first process, as the broker sees it */
 	/* Sends a question to the host, without waiting; whether it could. On slow workers, under a lock. NULL: it answers none. */
 	bool (*on_ask)(void *arg, const struct question *q);
 	void *arg;

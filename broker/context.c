@@ -56,6 +56,20 @@ bool frame_interrupted(pid_t pid, struct frame *f)
 	       frame_context(pid, f->r[FRAME_SP] + CONTEXT, f);
 }
 
+bool frame_called(pid_t pid, struct frame *f)
+{
+#if defined(__x86_64__)
+	if (!frame_read(pid, f->r[FRAME_SP], &f->pc, sizeof(f->pc)))
+		return false;
+	f->r[FRAME_SP] += sizeof(f->pc);
+#elif defined(__aarch64__)
+	(void)pid;
+	f->pc = f->r[30];
+#endif
+	f->exact = false;
+	return true;
+}
+
 /* ---- modules ---- */
 
 bool elf_read(pid_t pid, uint64_t base, struct elf *e)

@@ -30,6 +30,8 @@ bool frame_step(pid_t pid, uint64_t header, struct frame *f);
 bool frame_context(pid_t pid, uint64_t address, struct frame *f);
 /* The same from the way out of a signal handler, for which not every libc has a table. */
 bool frame_interrupted(pid_t pid, struct frame *f);
+/* As if the function at pc had just been called: to its caller. */
+bool frame_called(pid_t pid, struct frame *f);
 /* What unwinding and symbols need to know of a module that is mapped at base. */
 struct elf {
 	uint64_t bias; /* from its own addresses to the process' */

@@ -207,6 +207,7 @@ int family_start(struct family *f, pid_t first, int cwd, mode_t umask)
 	int domain;
 	socklen_t len = sizeof(domain);
 	f->pidns = -1;
+	f->first = first;
 	f->carrier = getsockopt(f->listener, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ? &carrier_listener
 										       : &carrier_socket;
 	pthread_mutex_init(&f->lock, NULL);

@@ -58,6 +58,7 @@ int limits_descriptors(const struct broker *b, int fds[2]);
 bool limits_look(struct broker *b);
 void limits_wake(struct broker *b); /* a nested broker begins: look now and then whatever is watched here */
 void limits_rest(struct broker *b); /* unless there is something to watch after all */
+extern const char limit_processes[]; /* why, of a request */
 bool limits_over(const struct family *f); /* its bytes, or those of a target around it, are used up */
 
 /* ---- what limits.c and traffic.c share ---- */

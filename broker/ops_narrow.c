@@ -5,7 +5,7 @@
  * call returns. The sender cannot be forged: it arrives as each request does. The process names what it wants to keep, and
  * keeps what policy_narrow() leaves of that: nothing it says can widen what it has.
  */
-#include "broker/broker.h"
+#include "broker/crash.h"
 #include "broker/zygote.h"
 #include "broker/nest.h"
 #include "policy/promises.h"
@@ -339,6 +339,8 @@ struct answer op_airlock(struct request *r)
 		return op_begin(r);
 	case AIRLOCK_OP_BARREN:
 		return op_barren(r);
+	case AIRLOCK_OP_CRASHED:
+		return op_crashed(r);
 	default:
 		e = -EINVAL;
 	}

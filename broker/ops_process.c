@@ -4,6 +4,7 @@
  * on registers alone, which is why they may answer CONTINUE.
  */
 #include "broker/broker.h"
+#include "broker/limits.h"
 #include "broker/nest.h"
 #include "policy/promises.h"
 
@@ -147,7 +148,7 @@ struct answer op_task(struct request *r)
 	if (all > 0 && (uint64_t)all > count)
 		count = (uint64_t)all;
 	if (count + in_flight(r, now) >= limit || !nest_room(r->family->broker, 1)) {
-		r->why = "limit processes";
+		r->why = limit_processes;
 		return answer_error(EAGAIN);
 	}
 	note_fork(r, now);

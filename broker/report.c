@@ -24,6 +24,7 @@
 #define TOKENS_A_SECOND 32
 
 static const char no_promise[] = "no promise allows this";
+const char limit_processes[] = "limit processes";
 static const char not_brokered[] = "not brokered by this version";
 
 struct answer op_refused(struct request *r)
@@ -92,6 +93,18 @@ static bool news(struct family *f, const struct request *r)
 	}
 	pthread_mutex_unlock(&f->lock);
 	return fresh;
+}
+
+/* Whether a word of the policy would have allowed it. */
+static bool rule_lifts(const struct request *r)
+{
+	return r->missing_promise < PROMISE_COUNT || (!r->why && (r->missing_address || r->missing_perms));
+}
+
+static int limit_hit(const struct request *r)
+{
+	const bool budget = r->why && r->family->budget && r->why == r->family->budget->why;
+	return budget ? LIMIT_CONNECTS : r->why == limit_processes ? LIMIT_PROCESSES : -1;
 }
 
 /* What would have allowed it: "promise inet", "unveil /etc/shadow r", or why nothing would. */
@@ -169,6 +182,9 @@ bool report_refusal(struct request *r, int error)
 	decode_call(r, call, sizeof(call));
 	rule_text(r, rule, sizeof(rule));
 	snprintf(report.text, sizeof(report.text), "%s: %s, %s", call, decode_errno(error), rule);
+	report.limit = limit_hit(r);
+	if (rule_lifts(r))
+		snprintf(report.missing, sizeof(report.missing), "%s", rule);
 	f->on_report(f->arg, &report);
 	return fatal;
 }
@@ -215,6 +231,9 @@ void report_abort(struct request *r, pid_t process, const char *frames, const ch
 		at += (size_t)snprintf(line + at, sizeof(line) - at, "pledge \"\": %s: %s", call, rule);
 	snprintf(line + at, sizeof(line) - at, "%s%s%s\n", frames[0] ? " in " : "", frames, note);
 	report.line = line;
+	report.limit = -1;
+	if (rule_lifts(r))
+		snprintf(report.missing, sizeof(report.missing), "%s", rule);
 	snprintf(report.text, sizeof(report.text), "%.*s: %s, %s", (int)sizeof(report.text) / 2, call,
 		decode_errno(EPERM), rule);
 	if (f->broker->log >= 0)

@@ -6,6 +6,7 @@
  * the process made of its stack and tables, it can make that helper say something wrong, or nothing.
  */
 #include "broker/abort.h"
+#include "broker/crash.h"
 #include "broker/frames.h"
 
 #include <errno.h>
@@ -212,15 +213,21 @@ static _Noreturn void help(const struct broker *b, struct helper *h, struct fram
 	descriptors_close(h);
 	if (!lock(h))
 		_exit(1);
+	const struct map *base;
 	bool more = false;
+	/* A call of what is nowhere: whoever called stands on top of the stack. */
+	if (f->exact && !map_at(h, f->pc, &base) && frame_called(h->pid, f)) {
+		(void)!write(h->out, "nowhere (?)", 11);
+		more = true;
+	}
 	for (int i = 0; i < FRAMES; i++) {
-		const struct map *base, *m = map_at(h, f->pc, &base);
+		const struct map *m = map_at(h, f->pc, &base);
 		struct elf elf;
 		if (!m || !elf_read(h->pid, base->from, &elf))
 			break;
 		if (!h->inside)
 			frame_say(h, m, f->pc - elf.bias, f->exact, more);
-		more = !h->inside;
+		more |= !h->inside;
 		if (!(elf.header && frame_step(h->pid, elf.header, f)) && !frame_interrupted(h->pid, f))
 			break;
 		h->inside = h->inside && !f->exact;
@@ -281,21 +288,19 @@ static void listen(int fd, char *text, size_t room)
 		*(comma ? comma : text) = 0;
 }
 
-void unwind(const struct request *r, const struct trace *t, char *buf, size_t len)
+void unwind_from(const struct request *r, const struct frame *from, bool inside, char *buf, size_t len)
 {
-	struct frame f = {.exact = true};
+	struct frame f = *from;
 	int fds[2], status;
 	char text[ABORT_FRAMES];
 	buf[0] = 0;
-	if (!r->frame || !frame_context(t->pid, r->frame, &f))
-		frame_set(&f, &t->registers);
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;
 	pid_t pid = fork();
 	if (pid == 0) {
-		helper.pid = t->pid;
+		helper.pid = r->tid;
 		helper.out = fds[1];
-		helper.inside = r->stands != r->place;
+		helper.inside = inside;
 		help(r->family->broker, &helper, &f);
 	}
 	close(fds[1]);
@@ -307,4 +312,12 @@ void unwind(const struct request *r, const struct trace *t, char *buf, size_t le
 			;
 	}
 	close(fds[0]);
+}
+
+void unwind(const struct request *r, const struct trace *t, char *buf, size_t len)
+{
+	struct frame f = {.exact = true};
+	if (!r->frame || !frame_context(t->pid, r->frame, &f))
+		frame_set(&f, &t->registers);
+	unwind_from(r, &f, r->stands != r->place, buf, len);
 }

@@ -178,10 +178,11 @@ struct airlock_options {
 	const struct airlock_callback *callbacks; /* must stay as they are while the target lives */
 	size_t callback_count;
 	int core; /* where a core file of a worker's crash is written to, or -1; must stay open until the start */
+	int backtrace; /* of a worker's crash: it is looked for, for up to 20 ms, before the end is told */
 };
 #define AIRLOCK_OPTIONS_INIT                                                                                           \
 	{                                                                                                              \
-		sizeof(struct airlock_options), {-1, -1, -1}, 0, 0, 0, 0, -1                                           \
+		sizeof(struct airlock_options), {-1, -1, -1}, 0, 0, 0, 0, -1, 1                                        \
 	}
 
 enum airlock_end {
@@ -207,7 +208,8 @@ struct airlock_status {
 	uint64_t peak_bytes; /* largest resident set of one process */
 	unsigned layers; /* in force */
 	char violation[320]; /* the last refused call: name(arguments), and what would have allowed it */
-	char missing[96]; /* of that, what would have allowed it alone: "promise inet", "unveil /etc/passwd r"; or "" */
+	char missing
+		[160]; /* of that, what would have allowed it alone: "promise inet", "unveil /etc/passwd r"; or "" */
 	int limit; /* the enum airlock_limit that it ran into, and its value; or -1 */
 	uint64_t limit_value;
 	/* Of a worker's crash, where the program had not taken the signal itself: */

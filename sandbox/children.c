@@ -3,6 +3,7 @@
  * report callbacks on a lane's. */
 #include "sandbox/role_broker.h"
 
+#include "broker/crash.h"
 #include "broker/names.h"
 #include "broker/zygote.h"
 
@@ -29,11 +30,13 @@ void child_tell(struct child *c, enum message_type type, const void *data, size_
 void child_report(struct child *c, const struct report *r)
 {
 	/* What aborts another than the first of its processes does not end the target. */
-	struct refusal refusal = {
-		.error = r->error, .kill = r->kill || (r->abort && (c->zygote || r->pid == c->first))};
+	struct refusal refusal = {.error = r->error,
+		.limit = r->limit,
+		.kill = r->kill || (r->abort && (c->zygote || r->pid == c->first))};
 	if (!r->text[0])
 		return;
 	snprintf(refusal.text, sizeof(refusal.text), "%s", r->text);
+	snprintf(refusal.missing, sizeof(refusal.missing), "%s", r->missing);
 	child_tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
 	if (r->kill) {
 		atomic_store(&c->why, ENDED_BY_VIOLATION);
@@ -42,6 +45,22 @@ void child_report(struct child *c, const struct report *r)
 		else
 			syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
 	}
+}
+
+void child_crash(struct child *c, const struct crash *crash)
+{
+	struct crashed said = {.signal = crash->signal,
+		.code = crash->code,
+		.address = crash->address,
+		.instruction = crash->instruction};
+	snprintf(said.backtrace, sizeof(said.backtrace), "%s", crash->backtrace);
+	child_tell(c, MESSAGE_CRASHED, &said, sizeof(said));
+}
+
+static void on_crash(void *arg, struct instance *i, const struct crash *crash)
+{
+	(void)i;
+	child_crash(arg, crash);
 }
 
 static void on_report(void *arg, const struct report *r)
@@ -165,6 +184,8 @@ void child_start(struct ipc_message *m)
 		.init_socket = -1,
 		.init_pidfd = -1,
 		.err = -1,
+		.core = -1,
+		.backtrace = start.backtrace,
 		.cwd = m->fds[CWD],
 		.forks = start.zygote,
 		.deadline = -1};
@@ -266,6 +287,10 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
 	f->arg = c;
+	f->backtraces = c->backtrace;
+	f->core = c->core;
+	/* A program that was executed has no handler of ours. */
+	f->on_crash = c->forks ? fork_crash : on_crash;
 	if (!c->forks && nested_prepare() == 0)
 		f->nest = &nested_ops;
 	int cwd = c->cwd;
@@ -335,7 +360,7 @@ static void child_free(struct child *c)
 		family_stop(&c->family);
 	if (c->call)
 		munmap(c->call, sizeof(*c->call));
-	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->err, c->cwd};
+	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->err, c->cwd, c->core};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			unwatch(fds[i]);

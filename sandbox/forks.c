@@ -24,6 +24,7 @@ void fork_start(struct child *zygote, struct ipc_message *m)
 		.init_socket = -1,
 		.init_pidfd = -1,
 		.err = -1,
+		.core = -1,
 		.cwd = -1,
 		.told = true,
 		.deadline = -1};
@@ -85,6 +86,18 @@ void fork_report(void *arg, const struct report *r)
 	pthread_mutex_lock(&i->telling);
 	if (i->arg)
 		child_report(i->arg, r);
+	pthread_mutex_unlock(&i->telling);
+}
+
+void fork_crash(void *arg, struct instance *i, const struct crash *crash)
+{
+	if (!i) { /* the zygote, while it prepares */
+		child_crash(arg, crash);
+		return;
+	}
+	pthread_mutex_lock(&i->telling);
+	if (i->arg)
+		child_crash(i->arg, crash);
 	pthread_mutex_unlock(&i->telling);
 }
 

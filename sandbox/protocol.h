@@ -39,6 +39,7 @@ enum message_type {
 	MESSAGE_END, /* init to broker: struct end */
 	MESSAGE_ASK, /* struct question (broker/names.h) */
 	MESSAGE_ANSWER, /* host to broker: struct reply */
+	MESSAGE_CRASHED, /* broker to host: struct crashed; again, when there is a backtrace */
 	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
 };
 
@@ -79,13 +80,25 @@ struct start {
 	uint32_t guest;
 	uint32_t
 		zygote; /* it forks targets (MESSAGE_FORK); its entry is the function that it prepares them with, or "" */
+	uint32_t backtrace; /* is wanted of its crashes */
+	uint32_t core; /* the last descriptor is where a core file goes */
 	char name[64];
 };
 
+#define REFUSAL_MISSING 160
 struct refusal {
 	int32_t error;
 	uint32_t kill;
+	int32_t limit; /* that it ran into, or -1 */
 	char text[320];
+	char missing[REFUSAL_MISSING];
+};
+
+/* What a process said of its crash, of a form that the broker has checked. */
+struct crashed {
+	int32_t signal, code;
+	uint64_t address, instruction;
+	char backtrace[1024];
 };
 
 /* How the first process ended, as init saw it, or a fork of a zygote. */

@@ -45,6 +45,8 @@ struct child {
 	int status, init_socket, init_pidfd;
 	pid_t init_pid;
 	bool gone; /* it is; brokers that were nested in it are yet to end */
+	int core; /* where a core file goes, or -1 */
+	bool backtrace; /* is wanted of crashes */
 	int err; /* a copy of its standard error, for lines about violations; or -1 */
 	pid_t first; /* its first process, as the broker sees it */
 	struct ipc_call *call;
@@ -98,6 +100,7 @@ void init_says(struct child *c);
 void status_says(struct child *c);
 void child_ended(struct child *c);
 void child_report(struct child *c, const struct report *r); /* on a lane or slow worker */
+void child_crash(struct child *c, const struct crash *crash);
 void child_tell(struct child *c, enum message_type type, const void *data, size_t len);
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
 
@@ -106,6 +109,7 @@ void fork_start(struct child *zygote, struct ipc_message *m);
 void fork_ended(struct child *zygote, const struct end *end); /* one of its forks */
 void forks_gone(struct child *zygote); /* with its init, all of them */
 void fork_report(void *arg, const struct report *r);
+void fork_crash(void *arg, struct instance *i, const struct crash *crash);
 void fork_barren(struct instance *i, int error);
 
 /* broker_nested.c */

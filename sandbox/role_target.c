@@ -3,6 +3,7 @@
  * or the calls of the host run. Runs in the target. */
 #include "sandbox/sandbox.h"
 
+#include "sandbox/crash.h"
 #include "sandbox/layers.h"
 #include "sandbox/zygote.h"
 
@@ -154,6 +155,7 @@ _Noreturn void role_target(bool guest)
 	else if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
 		failed(s, -ENOMEM, "no room for the channel");
 
+	crash_begin();
 	if (!guest)
 		close_the_door(s);
 	if (late)

@@ -177,9 +177,10 @@ struct airlock_target {
 	unsigned layers;
 	struct ended end;
 	uint64_t refused;
-	char (*refusals)[320];
+	struct refused *refusals; /* ending.h */
 	unsigned refusal_count;
 	bool violated;
+	struct crashed *crash; /* what it said of one, or NULL */
 	uint64_t limits[LIMIT_COUNT];
 };
 int map_own(int fd, size_t len, void **out);

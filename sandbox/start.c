@@ -200,6 +200,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	struct airlock_target *t = NULL;
 	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
 	start->umask = h->nested ? 0 : umask_now();
+	start->backtrace = options->backtrace != 0;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (!h->nested) /* a target's own broker knows where it stands */
 		cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

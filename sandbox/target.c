@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Owns the target object: messages, calls, waiting, the end. Runs in the host; inside a target the same object, without a
  * broker, is its end of the channel. */
-#include "sandbox/sandbox.h"
+#include "sandbox/ending.h"
 
 #include "broker/names.h"
 
@@ -19,7 +19,6 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define MESSAGE_DATA 0x64617461 /* what host and target send each other */
-#define REFUSALS_MAX 64
 #define QUESTIONS_MAX 64 /* between two looks whether a call has been answered */
 
 /* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
@@ -67,19 +66,6 @@ int target_new(struct airlock_target **out, int status, int channel, int call_fd
 
 /* ---- what the broker tells ---- */
 
-static void refusal_keep(struct airlock_target *t, const struct refusal *refusal)
-{
-	t->refused++;
-	if (!t->refusals)
-		t->refusals = calloc(REFUSALS_MAX, sizeof(*t->refusals));
-	if (t->refusals && (t->refusal_count < REFUSALS_MAX || refusal->kill)) {
-		unsigned i = t->refusal_count < REFUSALS_MAX ? t->refusal_count++ : REFUSALS_MAX - 1;
-		memcpy(t->refusals[i], refusal->text, sizeof(t->refusals[i]));
-		t->refusals[i][sizeof(t->refusals[i]) - 1] = 0;
-	}
-	t->violated |= refusal->kill != 0;
-}
-
 /* A target that is being freed has nobody any more. */
 static void question_answer(struct airlock_target *t, const struct ipc_message *m)
 {
@@ -96,9 +82,7 @@ static void question_answer(struct airlock_target *t, const struct ipc_message *
 	ipc_send(t->status, &(struct ipc_message){.type = MESSAGE_ANSWER, .len = sizeof(reply), .data = &reply}, false);
 }
 
-/* Takes in what waits on the status socket; never blocks. Up to the first question, which is answered or left: whether it
- * was answered. There may always be another. */
-static bool status_take(struct airlock_target *t, bool answers)
+bool status_take(struct airlock_target *t, bool answers)
 {
 	char buffer[IPC_BYTES_MAX + 16];
 	struct ipc_message m;
@@ -119,7 +103,11 @@ static bool status_take(struct airlock_target *t, bool answers)
 		} else if (m.type == MESSAGE_REFUSAL && m.len == sizeof(struct refusal)) {
 			struct refusal refusal;
 			memcpy(&refusal, m.data, sizeof(refusal));
-			refusal_keep(t, &refusal);
+			ending_refusal(t, &refusal);
+		} else if (m.type == MESSAGE_CRASHED && m.len == sizeof(struct crashed)) {
+			struct crashed crash;
+			memcpy(&crash, m.data, sizeof(crash));
+			ending_crash(t, &crash);
 		} else if (m.type == MESSAGE_STARTED && m.len == sizeof(struct outcome)) {
 			struct outcome outcome;
 			memcpy(&outcome, m.data, sizeof(outcome));
@@ -304,86 +292,6 @@ PUBLIC ssize_t airlock_call(
 
 /* ---- the end ---- */
 
-/* The limit is on address space, so an allocation fails and the program falls over it in its own way: abort, a null
- * pointer. That it had filled most of what it may have tells this from an ordinary crash. */
-static bool out_of_memory(const struct airlock_target *t)
-{
-	uint64_t limit = t->limits[LIMIT_MEMORY];
-	return limit != LIMIT_NONE && t->end.why == ENDED_BY_ITSELF && t->end.end.peak_bytes >= limit / 4 * 3;
-}
-
-static enum airlock_end classify(const struct airlock_target *t, int *code, int *signal)
-{
-	const struct end *e = &t->end.end;
-	if (!t->ended)
-		return AIRLOCK_RUNNING;
-	if (t->lost)
-		return AIRLOCK_LOST;
-	if (t->end.why == ENDED_BY_TRAFFIC) {
-		*signal = SIGKILL;
-		return AIRLOCK_VIOLATED;
-	}
-	if (t->end.why == ENDED_BY_VIOLATION || t->violated) {
-		if (t->end.seen && e->code != CLD_EXITED)
-			*signal = e->status;
-		return AIRLOCK_VIOLATED;
-	}
-	if (t->end.why == ENDED_BY_WALL)
-		return AIRLOCK_TIMED_OUT;
-	if (!t->end.seen) {
-		*signal = SIGKILL;
-		return AIRLOCK_KILLED;
-	}
-	if (e->code == CLD_EXITED) {
-		*code = e->status;
-		return AIRLOCK_EXITED;
-	}
-	*signal = e->status;
-	switch (e->status) {
-	case SIGSYS:
-		return AIRLOCK_VIOLATED;
-	case SIGXCPU:
-		return AIRLOCK_TIMED_OUT;
-	case SIGKILL:
-		if (t->limits[LIMIT_CPU] != LIMIT_NONE &&
-			(e->user_usec + e->system_usec) / 1000 >= t->limits[LIMIT_CPU])
-			return AIRLOCK_TIMED_OUT;
-		return out_of_memory(t) ? AIRLOCK_OUT_OF_MEMORY : AIRLOCK_KILLED;
-	case SIGABRT:
-	case SIGBUS:
-	case SIGSEGV:
-		return out_of_memory(t) ? AIRLOCK_OUT_OF_MEMORY : AIRLOCK_CRASHED;
-	case SIGILL:
-	case SIGTRAP:
-	case SIGFPE:
-	case SIGXFSZ:
-	case SIGQUIT:
-		return AIRLOCK_CRASHED;
-	default:
-		return AIRLOCK_KILLED;
-	}
-}
-
-static void status_fill(const struct airlock_target *t, struct airlock_status *status)
-{
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
-	s.end = classify(t, &s.code, &s.signal);
-	s.requests = t->end.requests;
-	s.refused = t->ended && !t->lost ? t->end.refused : t->refused;
-	s.user_usec = t->end.end.user_usec;
-	s.system_usec = t->end.end.system_usec;
-	s.peak_bytes = t->end.end.peak_bytes;
-	s.layers = t->layers;
-	if (t->refusal_count)
-		snprintf(s.violation, sizeof(s.violation), "%s", t->refusals[t->refusal_count - 1]);
-	if (t->end.why == ENDED_BY_TRAFFIC)
-		snprintf(s.violation, sizeof(s.violation), "limit traffic %llu",
-			(unsigned long long)t->limits[LIMIT_TRAFFIC]);
-	size_t size = status->size < sizeof(s) ? status->size : sizeof(s);
-	s.size = size;
-	memcpy(status, &s, size);
-}
-
 PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms)
 {
 	if (status->size < sizeof(size_t) || target->inside)
@@ -398,65 +306,11 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 		int ms = left(deadline);
 		struct pollfd p = {.fd = target->status, .events = POLLIN};
 		if ((answered || poll(&p, 1, ms) <= 0) && ms == 0) {
-			status_fill(target, status);
+			ending_status(target, status);
 			return fail(-ETIMEDOUT, "the target still runs");
 		}
 	}
-	status_fill(target, status);
-	return 0;
-}
-
-PUBLIC const char *airlock_explain(const struct airlock_target *target, char *buf, size_t len)
-{
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
-	status_fill(target, &s);
-	const char *name = target->name;
-	switch (s.end) {
-	case AIRLOCK_RUNNING:
-		snprintf(buf, len, "%s runs", name);
-		break;
-	case AIRLOCK_EXITED:
-		snprintf(buf, len, "%s ended with status %d", name, s.code);
-		break;
-	case AIRLOCK_CRASHED:
-		snprintf(buf, len, "%s crashed: %s", name, strsignal(s.signal));
-		break;
-	case AIRLOCK_VIOLATED:
-		if (target->end.why == ENDED_BY_TRAFFIC)
-			snprintf(buf, len, "%s used up its traffic limit", name);
-		else if (target->violated && s.violation[0])
-			snprintf(buf, len, "%s was killed for %s", name, s.violation);
-		else
-			snprintf(buf, len, "%s was killed by its filter: it tried to get out", name);
-		break;
-	case AIRLOCK_TIMED_OUT:
-		snprintf(buf, len, "%s used up its %s limit", name,
-			target->end.why == ENDED_BY_WALL ? "wall-clock" : "processor time");
-		break;
-	case AIRLOCK_OUT_OF_MEMORY:
-		snprintf(buf, len, "%s ran out of the memory that its limit leaves it", name);
-		break;
-	case AIRLOCK_KILLED:
-		snprintf(buf, len, "%s was killed: %s", name, strsignal(s.signal ? s.signal : SIGKILL));
-		break;
-	case AIRLOCK_LOST:
-		if (target->failed)
-			snprintf(buf, len, "%s could not be forked: %s", name, strerror(-target->failed));
-		else
-			snprintf(buf, len, "%s was lost: its broker is gone, and it with it", name);
-		break;
-	}
-	return buf;
-}
-
-PUBLIC int airlock_refusal(const struct airlock_target *target, unsigned index, char *buf, size_t len)
-{
-	/* What the broker has told so far is not read before somebody asks. */
-	if (!target->inside)
-		status_take((struct airlock_target *)(uintptr_t)target, false);
-	if (index >= target->refusal_count)
-		return -ENOENT;
-	snprintf(buf, len, "%s", target->refusals[index]);
+	ending_status(target, status);
 	return 0;
 }
 
@@ -494,5 +348,6 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		close(target->channel);
 	broker_handle_free(target->broker);
 	free(target->refusals);
+	free(target->crash);
 	free(target);
 }
