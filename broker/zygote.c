@@ -20,7 +20,7 @@
 
 #define LOST_MAX 16 /* somebody kills them before they begin: better told than tried for ever */
 
-int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error))
+int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *))
 {
 	struct zygote *z = calloc(1, sizeof(*z));
 	if (!z)
@@ -28,6 +28,7 @@ int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct insta
 	pthread_mutex_init(&z->lock, NULL);
 	z->pid = first;
 	z->on_barren = on_barren;
+	z->on_ready = on_ready;
 	f->zygote = z;
 	return 0;
 }
@@ -178,6 +179,10 @@ bool zygote_waits(struct request *r, struct answer *a)
 	if ((r->args[0] & ~(uint64_t)CSIGNAL) != (CLONE_PARENT | CLONE_CHILD_SETTID))
 		return false;
 	uint64_t id;
+	if (!z->ready) {
+		z->ready = true;
+		z->on_ready(r->family->arg);
+	}
 	pthread_mutex_lock(&z->lock);
 	z->waits = true;
 	z->waiting = r->id;

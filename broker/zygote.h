@@ -41,10 +41,13 @@ struct zygote {
 	uint64_t numbers;
 	/* Of the first in the queue, which is taken from it: there will be no fork. On the lane or the first thread. */
 	void (*on_barren)(struct instance *i, int error);
+	/* It has prepared, and waits for the first time; arg is the family's. On the lane. */
+	void (*on_ready)(void *arg);
+	bool ready; /* on the lane */
 };
 
 /* Before family_start(). 0 or -ENOMEM. first: the zygote, as the broker sees it. */
-int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error));
+int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *));
 /* Takes call. NULL: no memory. The fork is made when the zygote comes to it. */
 struct instance *zygote_fork(struct family *f, int call, void *arg);
 /* A child of the zygote's init ended that no instance is. */

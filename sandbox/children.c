@@ -81,11 +81,10 @@ static bool on_ask(void *arg, const struct question *q)
 	return true;
 }
 
-static void started(struct child *c, int error, const char *text)
+void child_started(struct child *c, int error, const char *text)
 {
-	if (c->told)
+	if (atomic_exchange(&c->told, true))
 		return;
-	c->told = true;
 	struct outcome o;
 	outcome_set(&o, error, c->layers, text);
 	child_tell(c, MESSAGE_STARTED, &o, sizeof(o));
@@ -110,7 +109,7 @@ static bool direct_at(int cwd, char path[PATH_MAX])
 
 static int setup_make(struct setup **out, const struct start *start, const char *words, const char *cwd)
 {
-	unsigned kind = FILTER_OF(start->kind, cwd) | (start->zygote ? FILTER_ZYGOTE : 0u);
+	unsigned kind = FILTER_OF(start->kind, cwd) | (start->pool == POOL_ZYGOTE ? FILTER_ZYGOTE : 0u);
 	int r = filter_for(kind);
 	if (r < 0)
 		return r;
@@ -134,11 +133,11 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 	snprintf(s->cwd, sizeof(s->cwd), "%s", cwd ? cwd : "");
 	s->argc = start->argc;
 	s->envc = start->envc;
-	s->zygote = start->zygote;
+	s->pool = start->pool;
 	s->late_environment = start->nested;
 	s->words_len = start->words_len;
 	s->filter_len = (uint32_t)me.filter_len[kind];
-	snprintf(s->title, sizeof(s->title), "%s: airlock %s %s", me.hello.name, start->zygote ? "zygote" : "target",
+	snprintf(s->title, sizeof(s->title), "%s: airlock %s %s", me.hello.name, start->pool == POOL_ZYGOTE ? "zygote" : "target",
 		start->name);
 	memcpy(s->filter, me.filter[kind], filter_bytes);
 	memcpy((char *)s->filter + filter_bytes, words, start->words_len);
@@ -187,7 +186,8 @@ void child_start(struct ipc_message *m)
 		.core = -1,
 		.backtrace = start.backtrace,
 		.cwd = m->fds[CWD],
-		.forks = start.zygote,
+		.forks = start.pool == POOL_ZYGOTE,
+		.pool = start.pool != POOL_NONE,
 		.deadline = -1};
 	if (me.b.policy.abort)
 		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
@@ -260,7 +260,7 @@ void child_start(struct ipc_message *m)
 		snprintf(text, sizeof(text), "the broker cannot start a target: %s", strerror(-r));
 		if (pair[0] >= 0)
 			close(pair[0]);
-		started(c, r, text);
+		child_started(c, r, text);
 		return; /* the host closes status, which ends it */
 	}
 	c->init_socket = pair[0];
@@ -269,7 +269,7 @@ void child_start(struct ipc_message *m)
 	watch(c->init_socket, EPOLLIN, &c->init_watch);
 	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
 	const uint64_t wall = broker_policy(&me.b)->limits[LIMIT_WALL];
-	if (wall != LIMIT_NONE && !c->forks) /* its forks have a limit for each call */
+	if (wall != LIMIT_NONE && (!c->pool || c->forks)) /* a zygote's is that of its preparation */
 		c->deadline = now_ms() + (int64_t)wall;
 }
 
@@ -298,16 +298,17 @@ static void serve(struct child *c, struct ipc_message *m)
 	pid_t first = c->first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
 	int r = first > 0 ? 0 : -ESRCH;
 	if (r == 0 && c->forks)
-		r = zygote_prepare(f, first, fork_barren);
+		r = zygote_prepare(f, first, fork_barren, forks_ready);
 	r = r < 0 ? r : family_start(f, first, cwd, c->umask);
 	if (r < 0) {
-		started(c, r, "the broker cannot serve the target");
+		child_started(c, r, "the broker cannot serve the target");
 		child_kill(c, ENDED_BY_HOST);
 		return;
 	}
 	c->family_runs = true;
-	/* Before there can be anything else to tell. */
-	started(c, 0,
+	/* Before there can be anything else to tell. A zygote has yet to prepare. */
+	if (!c->forks)
+		child_started(c, 0,
 		me.direct.on && !f->direct ? "the working directory is not below a direct path nor where the first "
 					     "target began; all is served by the broker"
 					   : "");
@@ -325,7 +326,7 @@ void init_says(struct child *c)
 		if (m.type == MESSAGE_LISTENER && m.fd_count == 2 && m.len == sizeof(o) && !c->family_runs)
 			serve(c, &m);
 		else if (m.type == MESSAGE_FAILED)
-			started(c, o.error, o.text);
+			child_started(c, o.error, o.text);
 		else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
 			struct end end;
 			memcpy(&end, m.data, sizeof(end));
@@ -376,7 +377,7 @@ void child_ended(struct child *c)
 		;
 	unwatch(c->init_pidfd);
 	c->init_pidfd = -1;
-	started(c, -ECHILD, "the target ended before it was confined");
+	child_started(c, -ECHILD, c->family_runs ? "it ended while it prepared" : "the target ended before it was confined");
 	c->gone = true;
 	forks_gone(c);
 	if (!nested_end_of(c))

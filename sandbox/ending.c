@@ -273,7 +273,8 @@ PUBLIC const char *airlock_explain(const struct airlock_target *target, char *bu
 		break;
 	case AIRLOCK_LOST:
 		if (target->failed)
-			snprintf(what, sizeof(what), "could not be forked: %s", strerror(-target->failed));
+			snprintf(what, sizeof(what), "could not be started: %s",
+				target->failure ? target->failure : strerror(-target->failed));
 		else
 			snprintf(what, sizeof(what), "was lost: its broker is gone, and it with it");
 		break;

@@ -68,6 +68,12 @@ struct hello {
 };
 
 enum start_kind { START_WORKER, START_EXEC };
+/* Of a pool, the entry is the function that prepares what serves its calls, or "". */
+enum start_pool {
+	POOL_NONE,
+	POOL_ZYGOTE, /* it forks targets (MESSAGE_FORK) */
+	POOL_FRESH, /* it is one */
+};
 struct start {
 	uint32_t kind;
 	uint32_t umask;
@@ -78,8 +84,7 @@ struct start {
 	int32_t pass_as[PASS_MAX];
 	uint32_t nested; /* a target asks: what it chose is not to be trusted before the door is closed */
 	uint32_t guest;
-	uint32_t
-		zygote; /* it forks targets (MESSAGE_FORK); its entry is the function that it prepares them with, or "" */
+	uint32_t pool; /* enum start_pool */
 	uint32_t backtrace; /* is wanted of its crashes */
 	uint32_t core; /* the last descriptor is where a core file goes */
 	char name[64];
@@ -129,7 +134,7 @@ struct setup {
 	uint64_t shared;
 	uint32_t nofile, umask;
 	uint32_t argc, envc; /* strings after the filter: entry, arguments; environment */
-	uint32_t zygote;
+	uint32_t pool;
 	uint32_t late_environment; /* which is taken over once the door is closed */
 	uint32_t words_len;
 	uint32_t filter_len;

@@ -309,6 +309,8 @@ static int next_timeout(void)
 {
 	int64_t now = now_ms(), first = nested_tick(now);
 	for (struct child *c = me.children; c; c = c->next) {
+		if (c->forks && c->told)
+			c->deadline = -1;
 		if (c->deadline < 0)
 			continue;
 		if (c->deadline <= now) {

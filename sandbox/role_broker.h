@@ -39,9 +39,10 @@ struct child {
 	struct child *zygote; /* it is a fork of that one, and has no init and no family of its own; else NULL */
 	struct instance *instance; /* with zygote */
 	bool forks; /* it is a zygote */
+	bool pool; /* or a pool's fresh target: each call has its own limit of wall time */
 	struct family family;
 	bool family_runs;
-	bool told; /* STARTED was sent */
+	atomic_bool told; /* STARTED was sent */
 	int status, init_socket, init_pidfd;
 	pid_t init_pid;
 	bool gone; /* it is; brokers that were nested in it are yet to end */
@@ -102,6 +103,7 @@ void child_ended(struct child *c);
 void child_report(struct child *c, const struct report *r); /* on a lane or slow worker */
 void child_crash(struct child *c, const struct crash *crash);
 void child_tell(struct child *c, enum message_type type, const void *data, size_t len);
+void child_started(struct child *c, int error, const char *text); /* tells it once */
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
 
 /* forks.c */
@@ -111,6 +113,7 @@ void forks_gone(struct child *zygote); /* with its init, all of them */
 void fork_report(void *arg, const struct report *r);
 void fork_crash(void *arg, struct instance *i, const struct crash *crash);
 void fork_barren(struct instance *i, int error);
+void forks_ready(void *arg); /* the zygote waits for the first time: on a lane */
 
 /* broker_nested.c */
 extern const struct nest_ops nested_ops;

@@ -91,13 +91,9 @@ static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 	}
 }
 
-/* prepare: a function that the program wants to have run before there are forks; or NULL. */
-static _Noreturn void serve_forks(
-	const struct zygote_libc *l, size_t shared, const char *title, const struct airlock_symbol *prepare)
+static _Noreturn void serve_forks(const struct zygote_libc *l, size_t shared, const char *title)
 {
 	void *call;
-	if (prepare)
-		prepare->function(NULL, 0, NULL, 0);
 	int fd = zygote_forks(l);
 	if (fd < 0 || map_own(fd, ipc_call_total(shared), &call) < 0)
 		_exit(125);
@@ -115,7 +111,7 @@ _Noreturn void role_target(bool guest)
 		_exit(125);
 	struct setup *s = memory;
 	size_t shared = s->shared;
-	const bool forks = s->zygote;
+	const bool pool = s->pool != POOL_NONE, forks = s->pool == POOL_ZYGOTE;
 	if (!forks && map_own(FD_CALL, ipc_call_total(shared), &call) < 0)
 		failed(s, -ENOMEM, "no room for the shared memory of calls");
 	close(FD_SETUP);
@@ -144,7 +140,7 @@ _Noreturn void role_target(bool guest)
 	for (int i = 0; i < argc; i++, at += strlen(at) + 1)
 		argv[i] = at;
 	const struct airlock_symbol *symbol = *entry ? symbol_find(entry) : NULL;
-	if (*entry && (!symbol || !(forks ? symbol->function != NULL : symbol->entry != NULL)))
+	if (*entry && (!symbol || !(pool ? symbol->function != NULL : symbol->entry != NULL)))
 		failed(s, -ENOENT, "the program has no such AIRLOCK_ENTRY or AIRLOCK_FUNCTION");
 	int r = forks ? zygote_learn(&libc) : 0;
 	if (r < 0)
@@ -162,9 +158,12 @@ _Noreturn void role_target(bool guest)
 		environment_take(at, envc);
 	plain_messages();
 	munmap(memory, (size_t)st.st_size);
+	/* What the program wants to have run before there are forks, or calls. */
+	if (pool && symbol)
+		symbol->function(NULL, 0, NULL, 0);
 	if (forks)
-		serve_forks(&libc, shared, title, symbol);
-	if (symbol)
+		serve_forks(&libc, shared, title);
+	if (symbol && !pool)
 		exit(symbol->entry(host, argc, argv));
 	serve_calls(call, shared);
 }

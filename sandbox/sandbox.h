@@ -165,7 +165,8 @@ struct airlock_target {
 	int channel; /* between host and target */
 	int poll; /* epoll of both; -1 before somebody wants it */
 	bool inside; /* its end of the channel, in the target itself */
-	int failed; /* a fork that was not to be: negative errno */
+	int failed; /* it was not to be, and nobody waited for it: negative errno */
+	char *failure; /* and why; or NULL */
 	int call_fd;
 	struct ipc_call *call;
 	size_t shared;
@@ -186,8 +187,15 @@ struct airlock_target {
 int map_own(int fd, size_t len, void **out);
 /* channel -1: a zygote's fork has none. */
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
+/* Takes in what its broker told so far. */
+bool target_ended(struct airlock_target *t);
 
 /* ---- start.c ---- */
+/* airlock_start() of a pool's fresh target, which may be called at once: that it did not start, the first call tells, or
+ * worker_await(). prepare: the function that it runs first, or NULL. The limit of wall time is the pool's to keep. */
+int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
+	const struct airlock_options *options);
+int worker_await(struct airlock_target *t);
 /* airlock_start() of a zygote: entry is the function that prepares it, or NULL. */
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);

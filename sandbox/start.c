@@ -132,10 +132,11 @@ static int stdio_check(const int fds[3])
 	return 0;
 }
 
-static int await_start(struct airlock_target *t)
+int worker_await(struct airlock_target *t)
 {
 	char *buffer = malloc(IPC_BYTES_MAX + 16);
 	struct ipc_message m;
+	struct refusal refusal = {.text = ""};
 	int r;
 	if (!buffer)
 		return -ENOMEM;
@@ -145,13 +146,19 @@ static int await_start(struct airlock_target *t)
 			r = fail(-ECHILD, "the broker died while the target started");
 			break;
 		}
+		if (m.type == MESSAGE_REFUSAL && m.len == sizeof(refusal)) { /* of a zygote that prepares */
+			memcpy(&refusal, m.data, sizeof(refusal));
+			refusal.text[sizeof(refusal.text) - 1] = 0;
+		}
 		if (m.type != MESSAGE_STARTED || m.len != sizeof(struct outcome))
 			continue;
 		struct outcome o;
 		memcpy(&o, m.data, sizeof(o));
 		t->layers = o.layers;
 		/* What was not as asked, of a start that succeeded, is a message too. */
-		r = fail(o.error < 0 ? o.error : 0, "%s", o.error < 0 || o.text[0] ? o.text : t->broker->note);
+		o.text[sizeof(o.text) - 1] = 0;
+		r = fail(o.error < 0 ? o.error : 0, "%s%s%s", o.error < 0 || o.text[0] ? o.text : t->broker->note,
+			o.error < 0 && refusal.text[0] ? ": " : "", o.error < 0 ? refusal.text : "");
 		break;
 	}
 	free(buffer);
@@ -235,7 +242,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 		close(status[1]);
 		close(channel[1]);
 		status[1] = channel[1] = -1;
-		r = await_start(t);
+		r = start->pool == POOL_FRESH ? 0 : worker_await(t);
 	}
 	if (r < 0)
 		airlock_free(t);
@@ -272,20 +279,19 @@ static int options_read(struct airlock_options *o, const struct airlock_options 
 }
 
 static int start_worker(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
-	char *const argv[], const struct airlock_options *options, bool zygote)
+	char *const argv[], const struct airlock_options *options, enum start_pool pool)
 {
 	struct airlock_options o;
 	struct words words = {0};
-	struct start start = {.kind = START_WORKER, .zygote = zygote};
+	struct start start = {.kind = START_WORKER, .pool = pool};
 	struct broker_handle *h = NULL;
 	int r = options_read(&o, options);
 	if (r < 0)
 		return r;
 	if (entry) {
 		const struct airlock_symbol *s = symbol_find(entry);
-		if (!s || !(zygote ? s->function != NULL : s->entry != NULL))
-			return fail(-ENOENT, "the program has no %s(%s)", zygote ? "AIRLOCK_FUNCTION" : "AIRLOCK_ENTRY",
-				entry);
+		if (!s || !(pool ? s->function != NULL : s->entry != NULL))
+			return fail(-ENOENT, "the program has no %s(%s)", pool ? "AIRLOCK_FUNCTION" : "AIRLOCK_ENTRY", entry);
 	}
 	snprintf(start.name, sizeof(start.name), "%s", o.name ? o.name : entry ? entry : "calls");
 	r = words_add(&words, entry ? entry : "");
@@ -311,7 +317,7 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options)
 {
-	return start_worker(out, policy, entry, argv, options, false);
+	return start_worker(out, policy, entry, argv, options, POOL_NONE);
 }
 
 /* ---- zygotes ---- */
@@ -336,10 +342,16 @@ bool zygote_fits(const struct airlock_policy *policy, const char **why)
 	return !*why;
 }
 
+int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
+	const struct airlock_options *options)
+{
+	return start_worker(out, policy, prepare, NULL, options, POOL_FRESH);
+}
+
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options)
 {
-	return start_worker(out, policy, prepare, NULL, options, true);
+	return start_worker(out, policy, prepare, NULL, options, POOL_ZYGOTE);
 }
 
 int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)

@@ -404,7 +404,7 @@ static _Noreturn void init_process(const struct starting *s, int go)
 					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
 			init_end(own.init, &use, status);
 		}
-		if (s->start->zygote && pid > 0 && pid != first)
+		if (s->start->pool == POOL_ZYGOTE && pid > 0 && pid != first)
 			init_tell_end(own.init, pid, &use, status);
 		if (pid < 0 && errno != EINTR)
 			_exit(1);

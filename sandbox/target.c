@@ -111,10 +111,14 @@ bool status_take(struct airlock_target *t, bool answers)
 		} else if (m.type == MESSAGE_STARTED && m.len == sizeof(struct outcome)) {
 			struct outcome outcome;
 			memcpy(&outcome, m.data, sizeof(outcome));
+			outcome.text[sizeof(outcome.text) - 1] = 0;
+			t->layers = outcome.layers;
 			t->failed = outcome.error;
 			t->ended = t->lost = outcome.error < 0;
-			if (t->ended)
+			if (t->ended) {
+				t->failure = strdup(outcome.text);
 				ipc_call_dead(t->call);
+			}
 		} else if (m.type == MESSAGE_ENDED && m.len == sizeof(t->end)) {
 			memcpy(&t->end, m.data, sizeof(t->end));
 			t->ended = true;
@@ -128,6 +132,12 @@ bool status_take(struct airlock_target *t, bool answers)
 static bool status_read(struct airlock_target *t)
 {
 	return status_take(t, true);
+}
+
+bool target_ended(struct airlock_target *t)
+{
+	status_take(t, false);
+	return t->ended;
 }
 
 static int busy(const struct airlock_target *t)
@@ -349,5 +359,6 @@ PUBLIC void airlock_free(struct airlock_target *target)
 	broker_handle_free(target->broker);
 	free(target->refusals);
 	free(target->crash);
+	free(target->failure);
 	free(target);
 }

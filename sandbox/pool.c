@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the calls of a pool: each on a target of its own, and each returns once. Runs in the host, in any of its threads. */
+#include "sandbox/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define TRIES 3 /* of a call, with targets that did not start */
+
+static void count(struct airlock_pool_stats *stats, enum airlock_end end)
+{
+	uint64_t *const counters[] = {[AIRLOCK_CRASHED] = &stats->crashed,
+		[AIRLOCK_VIOLATED] = &stats->violated,
+		[AIRLOCK_TIMED_OUT] = &stats->timed_out,
+		[AIRLOCK_LOST] = &stats->lost,
+		[AIRLOCK_KILLED] = &stats->lost};
+	if (end < sizeof(counters) / sizeof(counters[0]) && counters[end])
+		(*counters[end])++;
+}
+
+static void status_give(struct airlock_status *to, const struct airlock_status *from)
+{
+	if (!to)
+		return;
+	size_t size = to->size < sizeof(*from) ? to->size : sizeof(*from);
+	memcpy(to, from, size);
+	to->size = size;
+}
+
+/* One try, on a target that is there or is being started. Whether it was never there, and the call has not begun. */
+static bool try_call(struct airlock_target *t, const char *function, const void *in, size_t len, void *out, size_t cap,
+	const struct airlock_call_options *options, ssize_t *result)
+{
+	(void)options;
+	*result = airlock_call(t, function, in, len, out, cap);
+	return *result == -EPIPE && t->failed;
+}
+
+/* What became of the target; r: there was none. The message is the call's. */
+static ssize_t call_end(
+	struct airlock_pool *pool, struct slot *s, int r, ssize_t result, struct airlock_status *status)
+{
+	struct airlock_status ended = AIRLOCK_STATUS_INIT;
+	const bool broken = result == -EPIPE || result == -EPROTO || result == -ETIMEDOUT || result == -ECANCELED;
+	ended.end = AIRLOCK_LOST;
+	if (r == 0) {
+		char text[400] = "";
+		if (result < 0)
+			snprintf(text, sizeof(text), "%s", airlock_message());
+		airlock_wait(s->target, &ended, 0);
+		if (result < 0)
+			fail(0, "%s", text);
+		s->calls++;
+		s->ending = ended.end != AIRLOCK_RUNNING || broken || s->calls >= pool->o.reuse;
+		if (s->ending)
+			slot_end(s);
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->stats.calls++;
+	pool->stats.busy--;
+	count(&pool->stats, ended.end);
+	slot_give(pool, s);
+	pthread_mutex_unlock(&pool->lock);
+	status_give(status, &ended);
+	return r < 0 ? r : result;
+}
+
+PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *function, const void *in, size_t len,
+	void *out, size_t cap, const struct airlock_call_options *options, struct airlock_status *status)
+{
+	struct airlock_call_options o = AIRLOCK_CALL_OPTIONS_INIT;
+	struct airlock_status ended = AIRLOCK_STATUS_INIT;
+	struct slot *s;
+	ssize_t result = 0;
+	if (options && options->size < sizeof(size_t))
+		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_CALL_OPTIONS_INIT");
+	if (options)
+		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	o.size = sizeof(o);
+	const int64_t deadline = o.timeout_ms < 0 ? -1 : pool_now() + o.timeout_ms;
+	int r = slot_take(pool, &s, deadline);
+	if (r < 0) {
+		ended.end = AIRLOCK_TIMED_OUT;
+		status_give(status, &ended);
+		return r;
+	}
+	for (int try = 0;; try++) {
+		r = slot_ready(pool, s);
+		if (r < 0 || try == 0)
+			pool_refill(pool);
+		if (r < 0)
+			break;
+		if (!try_call(s->target, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
+			break;
+	}
+	return call_end(pool, s, r, result, status);
+}
+
+PUBLIC ssize_t airlock_pool_call(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
+	size_t cap, struct airlock_status *status)
+{
+	return airlock_pool_call_with(pool, function, in, len, out, cap, NULL, status);
+}

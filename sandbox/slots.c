@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Owns the targets of a pool: where they come from, who gets which, their end. Runs in the host, in whatever thread makes
+ * a call: there is none of its own. What takes time is asked for and not waited for: forks are made by the zygote, fresh
+ * images by the broker, and the dying die, while the host does something else; whoever comes next looks after them.
+ */
+#include "sandbox/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define TRIES 3 /* to start what a dying broker was asked for */
+
+int64_t pool_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- zygotes ---- */
+
+/* Under the lock. What is left to be freed, outside of it: that may take time. */
+static struct source *source_leave(struct source *s)
+{
+	return s && --s->users == 0 && s->retired ? s : NULL;
+}
+
+static struct source *source_retire(struct airlock_pool *p)
+{
+	struct source *s = p->source;
+	p->source = NULL;
+	s->retired = true;
+	s->users++;
+	return source_leave(s);
+}
+
+static void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	airlock_free(s->zygote);
+	free(s);
+}
+
+static int source_make(struct airlock_pool *p, struct source **out)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	if (!s)
+		return fail(-ENOMEM, "out of memory");
+	int r = zygote_start(&s->zygote, p->policy, p->o.prepare, &p->o.target);
+	if (r < 0)
+		free(s);
+	else
+		*out = s;
+	return r;
+}
+
+/* The pool's zygote, kept for the caller until source_leave(). One thread makes it, and what it meets is everybody's. */
+static int source_get(struct airlock_pool *p, struct source **out)
+{
+	struct source *old = NULL;
+	int r = 0;
+	pthread_mutex_lock(&p->lock);
+	const uint64_t failures = p->failures;
+	if (p->source && target_ended(p->source->zygote))
+		old = source_retire(p);
+	while (!p->source && p->renewing && failures == p->failures)
+		pthread_cond_wait(&p->renewed, &p->lock);
+	if (!p->source && failures != p->failures) {
+		r = fail(p->error, "%s", p->text);
+	} else if (!p->source) {
+		struct source *made = NULL;
+		p->renewing = true;
+		pthread_mutex_unlock(&p->lock);
+		r = source_make(p, &made);
+		pthread_mutex_lock(&p->lock);
+		p->renewing = false;
+		p->source = made;
+		if (r < 0) {
+			p->failures++;
+			p->error = r;
+			snprintf(p->text, sizeof(p->text), "%s", airlock_message());
+		}
+		pthread_cond_broadcast(&p->renewed);
+	}
+	if (r == 0) {
+		p->source->users++;
+		*out = p->source;
+	}
+	pthread_mutex_unlock(&p->lock);
+	source_free(old);
+	return r;
+}
+
+/* ---- filling and ending ---- */
+
+static int slot_fork(struct airlock_pool *p, struct slot *s)
+{
+	struct source *gone;
+	int r = source_get(p, &s->source);
+	if (r < 0)
+		return r;
+	r = zygote_fork_one(&s->target, s->source->zygote);
+	if (r == 0)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	gone = source_leave(s->source);
+	pthread_mutex_unlock(&p->lock);
+	source_free(gone);
+	s->source = NULL;
+	return r;
+}
+
+static int slot_fill(struct airlock_pool *p, struct slot *s)
+{
+	int r = -ECHILD;
+	/* A broker that is being killed closes one socket after the other. */
+	for (int try = 0; try < TRIES && (r == -ECHILD || r == -EPIPE || r == -ECONNRESET); try++) {
+		if (try)
+			nanosleep(&(struct timespec){0, 2000000}, NULL);
+		r = p->forks ? slot_fork(p, s) : worker_ahead(&s->target, p->policy, p->o.prepare, &p->o.target);
+	}
+	if (r < 0)
+		return r;
+	s->calls = 0;
+	pthread_mutex_lock(&p->lock);
+	p->stats.started++;
+	p->stats.alive++;
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+void slot_end(struct slot *s)
+{
+	airlock_kill(s->target);
+}
+
+void slot_clear(struct airlock_pool *p, struct slot *s)
+{
+	if (!s->target)
+		return;
+	airlock_free(s->target);
+	s->target = NULL;
+	pthread_mutex_lock(&p->lock);
+	struct source *gone = source_leave(s->source);
+	p->stats.alive--;
+	pthread_mutex_unlock(&p->lock);
+	source_free(gone);
+	s->source = NULL;
+}
+
+int slot_ready(struct airlock_pool *p, struct slot *s)
+{
+	/* One of those that wait for a call may have been killed, or its zygote with it: no call is lost by that. */
+	if (s->target && !s->ending && !target_ended(s->target))
+		return 0;
+	slot_clear(p, s);
+	s->ending = false;
+	return slot_fill(p, s);
+}
+
+/* ---- who gets which ---- */
+
+static struct slot *list_pop(struct slots *list)
+{
+	struct slot *s = TAILQ_FIRST(list);
+	if (s)
+		TAILQ_REMOVE(list, s, next);
+	return s;
+}
+
+static struct slot *idle_pop(struct airlock_pool *p)
+{
+	struct slot *s = list_pop(&p->idle);
+	p->idle_count -= s != NULL;
+	return s;
+}
+
+void slot_give(struct airlock_pool *p, struct slot *s)
+{
+	struct waiter *w = TAILQ_FIRST(&p->waiters);
+	if (w) {
+		TAILQ_REMOVE(&p->waiters, w, next);
+		p->stats.waiting--;
+		w->slot = s;
+		pthread_cond_signal(&w->cond);
+	} else if (!s->target) {
+		TAILQ_INSERT_TAIL(&p->empty, s, next);
+	} else if (s->ending) {
+		TAILQ_INSERT_TAIL(&p->dying, s, next);
+	} else {
+		/* What was used last is warm; of those that were not, the oldest is sure to be there. */
+		s->since = pool_now();
+		if (s->calls)
+			TAILQ_INSERT_HEAD(&p->idle, s, next);
+		else
+			TAILQ_INSERT_TAIL(&p->idle, s, next);
+		p->idle_count++;
+	}
+}
+
+static void cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+int slot_take(struct airlock_pool *p, struct slot **out, int64_t deadline)
+{
+	struct waiter w = {.slot = NULL};
+	struct slot *s;
+	int r = 0;
+	pthread_mutex_lock(&p->lock);
+	if ((s = idle_pop(p)) || (s = list_pop(&p->empty)) || (s = list_pop(&p->dying))) {
+		w.slot = s;
+	} else {
+		const struct timespec t = {(time_t)(deadline / 1000), (long)(deadline % 1000) * 1000000};
+		cond_init(&w.cond);
+		TAILQ_INSERT_TAIL(&p->waiters, &w, next);
+		p->stats.waiting++;
+		while (!w.slot && r != ETIMEDOUT)
+			r = deadline < 0 ? pthread_cond_wait(&w.cond, &p->lock)
+					 : pthread_cond_timedwait(&w.cond, &p->lock, &t);
+		if (!w.slot) {
+			TAILQ_REMOVE(&p->waiters, &w, next);
+			p->stats.waiting--;
+		}
+		pthread_cond_destroy(&w.cond);
+	}
+	p->stats.busy += w.slot != NULL;
+	pthread_mutex_unlock(&p->lock);
+	if (!w.slot)
+		return fail(-ETIMEDOUT, "all %u targets were busy until the deadline", p->o.max);
+	*out = w.slot;
+	return 0;
+}
+
+/* ---- in the background ---- */
+
+/* Under the lock: a slot in which another target may be started at once, when there are too few that wait. */
+static struct slot *refill_take(struct airlock_pool *p)
+{
+	struct slot *s;
+	if (p->idle_count + p->ahead >= p->o.min)
+		return NULL;
+	if (!(s = list_pop(&p->empty))) {
+		if (!(s = TAILQ_FIRST(&p->dying)) || !target_ended(s->target))
+			return NULL;
+		list_pop(&p->dying);
+	}
+	p->ahead++;
+	return s;
+}
+
+/* Under the lock: one that is idle for too long, while there are more than should be. */
+static struct slot *excess_take(struct airlock_pool *p)
+{
+	struct slot *s;
+	if (p->idle_count <= p->o.min || p->o.idle_ms < 0)
+		return NULL;
+	s = TAILQ_LAST(&p->idle, slots);
+	if (pool_now() - s->since < p->o.idle_ms)
+		return NULL;
+	TAILQ_REMOVE(&p->idle, s, next);
+	p->idle_count--;
+	return s;
+}
+
+void pool_refill(struct airlock_pool *p)
+{
+	struct slot *s;
+	int r = 0;
+	pthread_mutex_lock(&p->lock);
+	while (r == 0 && (s = refill_take(p))) {
+		pthread_mutex_unlock(&p->lock);
+		r = slot_ready(p, s);
+		pthread_mutex_lock(&p->lock);
+		p->ahead--;
+		slot_give(p, s);
+	}
+	while ((s = excess_take(p))) {
+		s->ending = true;
+		slot_end(s);
+		slot_give(p, s);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+PUBLIC int airlock_pool_trim(struct airlock_pool *pool)
+{
+	struct slots ended = TAILQ_HEAD_INITIALIZER(ended);
+	struct source *gone = NULL;
+	struct slot *s;
+	int count = 0;
+	pthread_mutex_lock(&pool->lock);
+	while ((s = idle_pop(pool))) {
+		s->ending = true;
+		slot_end(s);
+		TAILQ_INSERT_TAIL(&ended, s, next);
+		count++;
+	}
+	while ((s = list_pop(&pool->dying)))
+		TAILQ_INSERT_TAIL(&ended, s, next);
+	/* Those that are in a call keep it alive until they have ended; there will be another one. */
+	if (pool->source) {
+		count++;
+		gone = source_retire(pool);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	source_free(gone);
+	while ((s = list_pop(&ended))) {
+		slot_clear(pool, s);
+		s->ending = false;
+		pthread_mutex_lock(&pool->lock);
+		slot_give(pool, s);
+		pthread_mutex_unlock(&pool->lock);
+	}
+	return count;
+}
+
+PUBLIC int airlock_pool_stats(struct airlock_pool *pool, struct airlock_pool_stats *stats)
+{
+	if (stats->size < sizeof(size_t))
+		return fail(-EINVAL, "stats.size is wrong: use AIRLOCK_POOL_STATS_INIT");
+	pthread_mutex_lock(&pool->lock);
+	struct airlock_pool_stats s = pool->stats;
+	s.idle = pool->idle_count;
+	s.forks = pool->forks;
+	pthread_mutex_unlock(&pool->lock);
+	s.size = stats->size < sizeof(s) ? stats->size : sizeof(s);
+	memcpy(stats, &s, s.size);
+	return 0;
+}
+
+/* ---- its beginning and end ---- */
+
+static int options_read(struct airlock_pool_options *o, const struct airlock_pool_options *given)
+{
+	*o = (struct airlock_pool_options)AIRLOCK_POOL_OPTIONS_INIT;
+	if (given && (given->size < sizeof(size_t) || given->size > sizeof(*o)))
+		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_POOL_OPTIONS_INIT");
+	if (given)
+		memcpy(o, given, given->size);
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	if (!o->min)
+		o->min = o->max == 1 ? 1 : 2;
+	if (!o->max)
+		o->max = processors * 2 > (long)o->min ? (unsigned)processors * 2 : o->min;
+	if (!o->reuse)
+		o->reuse = 1;
+	if (!o->idle_ms)
+		o->idle_ms = 10000;
+	return o->min > o->max || o->max > 1u << 20 ? fail(-EINVAL, "options.max is less than min, or too large") : 0;
+}
+
+PUBLIC int airlock_pool_new(
+	struct airlock_pool **out, const struct airlock_policy *policy, const struct airlock_pool_options *options)
+{
+	struct airlock_pool_options o;
+	const char *why = NULL;
+	int r = options_read(&o, options);
+	if (r < 0)
+		return r;
+	struct airlock_pool *p = calloc(1, sizeof(*p));
+	struct slot *slots = calloc(o.max, sizeof(*slots));
+	if (!p || !slots) {
+		free(p);
+		free(slots);
+		return fail(-ENOMEM, "out of memory");
+	}
+	pthread_mutex_init(&p->lock, NULL);
+	cond_init(&p->renewed);
+	p->policy = policy;
+	p->o = o;
+	p->slot = slots;
+	p->forks = !o.fresh && zygote_fits(policy, &why);
+	TAILQ_INIT(&p->idle);
+	TAILQ_INIT(&p->dying);
+	TAILQ_INIT(&p->empty);
+	TAILQ_INIT(&p->waiters);
+	for (unsigned i = 0; i < o.max; i++)
+		TAILQ_INSERT_TAIL(&p->empty, &slots[i], next);
+	/* The first one, waited for, says whether there can be any. */
+	struct slot *s = list_pop(&p->empty);
+	r = slot_ready(p, s);
+	if (r == 0)
+		r = p->forks ? 0 : worker_await(s->target);
+	slot_give(p, s);
+	if (r < 0) {
+		char text[400];
+		snprintf(text, sizeof(text), "%s", airlock_message());
+		airlock_pool_free(p);
+		return fail(r, "%s", text);
+	}
+	pool_refill(p);
+	fail(0, "%s%s", why ? "targets are fresh images: " : "", why ? why : "");
+	*out = p;
+	return 0;
+}
+
+PUBLIC void airlock_pool_free(struct airlock_pool *pool)
+{
+	if (!pool)
+		return;
+	/* All of them are told before one is waited for. */
+	for (unsigned i = 0; i < pool->o.max; i++)
+		if (pool->slot[i].target && !pool->slot[i].ending)
+			slot_end(&pool->slot[i]);
+	for (unsigned i = 0; i < pool->o.max; i++)
+		slot_clear(pool, &pool->slot[i]);
+	if (pool->source)
+		source_free(source_retire(pool));
+	pthread_cond_destroy(&pool->renewed);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->slot);
+	free(pool);
+}
