@@ -330,7 +330,9 @@ _Noreturn void broker_loop(void)
 		int n = epoll_wait(me.epoll, events, 32, next_timeout());
 		for (int i = 0; i < n; i++) {
 			struct watch *w = events[i].data.ptr;
-			const enum watch_kind kind = w->kind; /* a handler may free w with its child */
+			/* A handler may free w with its child; what an init says, those of a zygote's forks. */
+			const enum watch_kind kind = w->kind;
+			const bool frees = kind != WATCH_INIT || w->child->forks;
 			switch (kind) {
 			case WATCH_CONTROL:
 				control_says();
@@ -359,7 +361,7 @@ _Noreturn void broker_loop(void)
 				_exit(0); /* in place: the last confined task is gone */
 			}
 			/* A handler may have freed the child of a later event: take those up again. */
-			if (kind != WATCH_INIT)
+			if (frees)
 				break;
 		}
 	}
