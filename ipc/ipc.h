@@ -43,6 +43,15 @@ int ipc_map(int fd, size_t len, bool writable, void **out);
 
 /* ---- calls through shared memory: one request at a time ---- */
 
+/* A buffer that goes along with a call: its id is what the target asks its broker for. As the host wrote it, so a target may
+ * believe it; the host never reads it back. */
+#define IPC_LENDS_MAX 8
+struct ipc_lend {
+	uint32_t id;
+	uint32_t writable;
+	uint64_t len;
+};
+
 #define IPC_CALL_NAME_MAX 63
 #define IPC_CALL_INLINE 0
 enum ipc_call_state { IPC_CALL_IDLE, IPC_CALL_REQUEST, IPC_CALL_REPLY, IPC_CALL_DEAD };

@@ -74,23 +74,6 @@ static void environment_take(char *at, size_t count)
 			putenv(at); /* the words outlive the setup memory */
 }
 
-static _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
-{
-	char name[IPC_CALL_NAME_MAX + 1];
-	uint64_t in_len, cap;
-	const unsigned char *in = (const unsigned char *)call + ipc_call_in_offset();
-	unsigned char *out = (unsigned char *)call + ipc_call_out_offset(shared);
-	for (;;) {
-		if (ipc_call_wait(call, shared, name, &in_len, &cap) < 0)
-			_exit(0);
-		const struct airlock_symbol *s = symbol_find(name);
-		if (!s || !s->function)
-			ipc_call_reply(call, INT64_MIN + ENOSYS);
-		else
-			ipc_call_reply(call, s->function(in, in_len, out, cap));
-	}
-}
-
 static _Noreturn void serve_forks(const struct zygote_libc *l, size_t shared, const char *title)
 {
 	void *call;

@@ -129,6 +129,9 @@ const struct airlock_symbol *symbol_find(const char *name);
 _Noreturn void role_broker(void);
 _Noreturn void role_target(bool guest); /* guest: confined already, before its image was loaded */
 
+/* ---- serve.c: in a target ---- */
+_Noreturn void serve_calls(struct ipc_call *call, size_t shared);
+
 /* ---- nested.c: in a target ---- */
 bool nested_inside(void); /* whether this process has a broker */
 void plain_messages(void); /* messages as this target's promises let them through */
@@ -185,6 +188,14 @@ struct airlock_target {
 	uint64_t limits[LIMIT_COUNT];
 };
 int map_own(int fd, size_t len, void **out);
+
+/* ---- buffer.c (host), lent.c (target): what goes along with a call ---- */
+/* Before a call is published: the target may ask for the buffer from now on. 0, or a negative errno with its message. */
+int buffer_lend(struct airlock_target *t, const struct airlock_lend *lend, struct ipc_lend *out);
+/* Around the function: what airlock_lent() finds. */
+void lends_begin(const struct ipc_lend *lends, unsigned count);
+void lends_end(void);
+
 /* channel -1: a zygote's fork has none. */
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
 /* Takes in what its broker told so far. */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/* Owns the serving of calls: waits for the host's calls and runs the functions that they name. Runs in the target. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Of a program that nobody lends buffers to. */
+__attribute__((weak)) void lends_begin(const struct ipc_lend *lends, unsigned count)
+{
+	(void)lends;
+	(void)count;
+}
+
+__attribute__((weak)) void lends_end(void) {}
+
+__attribute__((weak)) int buffer_lend(struct airlock_target *t, const struct airlock_lend *lend, struct ipc_lend *out)
+{
+	(void)t;
+	(void)lend;
+	(void)out;
+	return fail(-EOPNOTSUPP, "there are no buffers");
+}
+
+_Noreturn void serve_calls(struct ipc_call *call, size_t shared)
+{
+	char name[IPC_CALL_NAME_MAX + 1];
+	uint64_t in_len, cap;
+	const unsigned char *in = (const unsigned char *)call + ipc_call_in_offset();
+	unsigned char *out = (unsigned char *)call + ipc_call_out_offset(shared);
+	for (;;) {
+		if (ipc_call_wait(call, shared, name, &in_len, &cap) < 0)
+			_exit(0);
+		const struct airlock_symbol *s = symbol_find(name);
+		if (!s || !s->function)
+			ipc_call_reply(call, INT64_MIN + ENOSYS);
+		else
+			ipc_call_reply(call, s->function(in, in_len, out, cap));
+	}
+}
