@@ -242,6 +242,9 @@ struct family {
 	pid_t first; /* the first process, as the broker sees it */
 	/* Sends a question to the host, without waiting; whether it could. On slow workers, under a lock. NULL: it answers none. */
 	bool (*on_ask)(void *arg, const struct question *q);
+	/* Of its arg, or of its instance's: the descriptor of memory that the host lends it under that number, which is then
+	 * the caller's; or a negative errno. On the lane. NULL: nobody lends it anything. */
+	int (*on_attach)(void *arg, uint64_t id);
 	void *arg;
 	struct asks *asks; /* ask.c; NULL before the first question */
 	struct budget *budget; /* what its limits leave it: limits.h; or NULL */
@@ -397,6 +400,7 @@ struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from 
 #define AIRLOCK_OP_VIOLATION                                                                                           \
 	6 /* (op, uint64_t[7]: a call's number and arguments, ucontext_t *): its filter refused it */
 #define AIRLOCK_OP_NEST 5 /* (op, struct nest_ask *, its size): see nest.h */
+#define AIRLOCK_OP_ATTACH 10 /* (op, id): a descriptor of what the host lends; once */
 #define AIRLOCK_PLEDGE_ABORTS 256 /* a part more: violations abort from now on */
 struct answer op_refused(struct request *r); /* report.c: everything else, in a defined way */
 /* ops_narrow.c: the broker of one family narrows itself with it. On the lane. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Owns what a confined process says to its broker by AIRLOCK_SYSCALL: that it gives up promises (pledge) or shows itself
- * fewer paths (unveil). Runs in the broker, on the lane, so that what is given up is given up for every thread before the
+ * fewer paths (unveil), and what others own. Runs in the broker, on the lane, so that what is given up is given up for every thread before the
  * call returns. The sender cannot be forged: it arrives as each request does. The process names what it wants to keep, and
  * keeps what policy_narrow() leaves of that: nothing it says can widen what it has.
  */
@@ -319,6 +319,25 @@ void narrow_broker(struct family *f)
 		(void)broker_shrink(b, left | b->policy.exec_promises);
 }
 
+/* A fork of a zygote is lent what is its own. */
+static struct answer attach(struct request *r)
+{
+	const struct family *f = r->family;
+	struct instance *i = r->state->instance;
+	int fd = -ENOENT;
+	if (!f->on_attach)
+		return answer_error(EINVAL);
+	if (!i) {
+		fd = f->on_attach(f->arg, r->args[1]);
+	} else {
+		pthread_mutex_lock(&i->telling);
+		if (i->arg)
+			fd = f->on_attach(i->arg, r->args[1]);
+		pthread_mutex_unlock(&i->telling);
+	}
+	return fd < 0 ? answer_error(-fd) : answer_fd(fd, true);
+}
+
 struct answer op_airlock(struct request *r)
 {
 	int e;
@@ -339,6 +358,8 @@ struct answer op_airlock(struct request *r)
 		return op_begin(r);
 	case AIRLOCK_OP_BARREN:
 		return op_barren(r);
+	case AIRLOCK_OP_ATTACH:
+		return attach(r);
 	case AIRLOCK_OP_CRASHED:
 		return op_crashed(r);
 	default:

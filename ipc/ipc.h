@@ -38,18 +38,19 @@ void ipc_plain(bool send, bool recv);
 
 /* ---- a sealed memfd: of this size for ever; mapped by both sides ---- */
 int ipc_memfd(const char *name, const void *bytes, size_t len, bool read_only); /* sealed; returns the descriptor */
+int ipc_memfd_open(const char *name, const void *bytes, size_t len, int seals); /* with these: F_SEAL_... */
 /* Maps fd after checking that it is a memfd sealed against shrinking and growing, of at least len bytes. */
 int ipc_map(int fd, size_t len, bool writable, void **out);
 
 /* ---- calls through shared memory: one request at a time ---- */
 
-/* A buffer that goes along with a call: its id is what the target asks its broker for. As the host wrote it, so a target may
- * believe it; the host never reads it back. */
+/* A buffer that goes along with a call. As the host wrote it, so a target may believe it; the host never reads it back. */
 #define IPC_LENDS_MAX 8
 struct ipc_lend {
-	uint32_t id;
+	uint64_t id; /* what the target asks its broker for, who answers with the descriptor, once */
+	uint64_t len; /* 0: nothing is lent, the target lets go of what it keeps mapped as that id */
 	uint32_t writable;
-	uint64_t len;
+	uint32_t pad;
 };
 
 #define IPC_CALL_NAME_MAX 63

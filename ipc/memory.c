@@ -33,7 +33,12 @@ static int write_all(int fd, const char *bytes, size_t len)
 
 int ipc_memfd(const char *name, const void *bytes, size_t len, bool read_only)
 {
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (read_only ? F_SEAL_WRITE : 0);
+	return ipc_memfd_open(
+		name, bytes, len, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (read_only ? F_SEAL_WRITE : 0));
+}
+
+int ipc_memfd_open(const char *name, const void *bytes, size_t len, int seals)
+{
 	int r = 0;
 
 	if (!len || len > INT64_MAX / 2)

@@ -253,6 +253,7 @@ void child_start(struct ipc_message *m)
 	c->next = me.children;
 	me.children = c;
 	atomic_store(&c->family.starting, start.kind == START_EXEC);
+	lends_prepare(c);
 	c->status_watch = (struct watch){.kind = WATCH_STATUS, .child = c};
 	watch(c->status, EPOLLIN, &c->status_watch);
 	if (r < 0) {
@@ -286,6 +287,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->pidfd = m->fds[1];
 	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
+	f->on_attach = lends_attach;
 	f->arg = c;
 	f->backtraces = c->backtrace;
 	f->core = c->core;
@@ -361,6 +363,7 @@ static void child_free(struct child *c)
 		family_stop(&c->family);
 	if (c->call)
 		munmap(c->call, sizeof(*c->call));
+	lends_stop(c);
 	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->err, c->cwd, c->core};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -402,7 +405,7 @@ void status_says(struct child *c)
 {
 	struct ipc_message m;
 	struct reply reply;
-	int r = ipc_recv(c->status, me.buffer, sizeof(me.buffer), c->forks ? 2 : 0, &m, false);
+	int r = lends_recv(c, &m);
 	if (r == -EAGAIN)
 		return;
 	if (r == 1 && m.type == MESSAGE_FORK && c->forks) {

@@ -31,6 +31,7 @@ void fork_start(struct child *zygote, struct ipc_message *m)
 	m->fds[STATUS] = -1;
 	if (ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call) == 0)
 		c->call = call;
+	lends_prepare(c);
 	int fd = m->fds[CALL];
 	m->fds[CALL] = -1;
 	if (zygote->family_runs && c->call)
@@ -41,6 +42,7 @@ void fork_start(struct child *zygote, struct ipc_message *m)
 		if (c->call)
 			munmap(c->call, sizeof(*c->call));
 		close(c->status);
+		lends_stop(c);
 		free(c);
 		return;
 	}

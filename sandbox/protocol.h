@@ -41,6 +41,15 @@ enum message_type {
 	MESSAGE_ANSWER, /* host to broker: struct reply */
 	MESSAGE_CRASHED, /* broker to host: struct crashed; again, when there is a backtrace */
 	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
+	MESSAGE_LEND, /* host to broker, by a worker's status socket: struct lent [, descriptor] */
+};
+
+#define LEND_SLOTS 32u /* buffers that one target may be lent at once, or keep */
+#define LEND_SLOT(id) ((unsigned)((id) % LEND_SLOTS))
+/* What a target may ask for by AIRLOCK_OP_ATTACH, once; without a descriptor it may not any more. A later one with the same
+ * slot takes its place. */
+struct lent {
+	uint64_t id;
 };
 
 struct reply {

@@ -58,6 +58,8 @@ struct child {
 	_Atomic uint32_t why;
 	bool seen;
 	struct end end;
+	pthread_mutex_t taking; /* lends, and what of the status socket is about them */
+	struct lends *lends; /* broker_lends.c; NULL before the first */
 	struct watch status_watch, init_watch, end_watch;
 };
 
@@ -114,6 +116,13 @@ void fork_report(void *arg, const struct report *r);
 void fork_crash(void *arg, struct instance *i, const struct crash *crash);
 void fork_barren(struct instance *i, int error);
 void forks_ready(void *arg); /* the zygote waits for the first time: on a lane */
+
+/* broker_lends.c */
+void lends_prepare(struct child *c);
+/* Of status_says(): receives into me.buffer what waits, as ipc_recv(). */
+int lends_recv(struct child *c, struct ipc_message *m);
+int lends_attach(void *arg, uint64_t id); /* family.on_attach */
+void lends_stop(struct child *c);
 
 /* broker_nested.c */
 extern const struct nest_ops nested_ops;

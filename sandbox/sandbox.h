@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of this folder share. Who runs where:
- *   host      policy.c spawn.c start.c target.c prewarm.c probe.c message.c   in the application
+ *   host      policy.c spawn.c start.c target.c buffer.c prewarm.c probe.c message.c   in the application
  *   broker    role_broker.c broker_grants.c children.c broker_in_place.c       in the image executed again
  *             user.c nursery.c direct.c direct_root.c, starter.c up to its fork
  *             broker_nested.c role_nested.c (of targets that targets start)
@@ -186,20 +186,27 @@ struct airlock_target {
 	bool violated;
 	struct crashed *crash; /* what it said of one, or NULL */
 	uint64_t limits[LIMIT_COUNT];
+	struct lends_given *lends; /* buffer.c; NULL before the first */
 };
 int map_own(int fd, size_t len, void **out);
-
-/* ---- buffer.c (host), lent.c (target): what goes along with a call ---- */
-/* Before a call is published: the target may ask for the buffer from now on. 0, or a negative errno with its message. */
-int buffer_lend(struct airlock_target *t, const struct airlock_lend *lend, struct ipc_lend *out);
-/* Around the function: what airlock_lent() finds. */
-void lends_begin(const struct ipc_lend *lends, unsigned count);
-void lends_end(void);
 
 /* channel -1: a zygote's fork has none. */
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
 /* Takes in what its broker told so far. */
 bool target_ended(struct airlock_target *t);
+
+/* ---- buffer.c: what goes along with a call ---- */
+/* Before the call is published: fills out (IPC_LENDS_MAX) for the target. Their number, which may be more than count (what
+ * the target is to let go of), so with count 0 too; or a negative errno. */
+int buffers_lend(struct airlock_target *t, const struct airlock_lend *lends, unsigned count, struct ipc_lend *out);
+/* After it, with the same. attached: the target has got as far as to run the function, or has ended. */
+void buffers_returned(struct airlock_target *t, const struct ipc_lend *lends, unsigned count, bool attached);
+void buffers_forget(struct airlock_target *t);
+
+/* ---- lent.c: in a target ---- */
+/* Before the function is looked up, and after it returned. 0, or a negative errno and nothing is lent. */
+int lends_begin(const struct ipc_lend *lends, unsigned count);
+void lends_end(void);
 
 /* ---- start.c ---- */
 /* airlock_start() of a pool's fresh target, which may be called at once: that it did not start, the first call tells, or

@@ -5,23 +5,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Of a program that nobody lends buffers to. */
-__attribute__((weak)) void lends_begin(const struct ipc_lend *lends, unsigned count)
-{
-	(void)lends;
-	(void)count;
-}
-
-__attribute__((weak)) void lends_end(void) {}
-
-__attribute__((weak)) int buffer_lend(struct airlock_target *t, const struct airlock_lend *lend, struct ipc_lend *out)
-{
-	(void)t;
-	(void)lend;
-	(void)out;
-	return fail(-EOPNOTSUPP, "there are no buffers");
-}
-
 _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 {
 	char name[IPC_CALL_NAME_MAX + 1];

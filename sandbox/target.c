@@ -356,6 +356,7 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		close(target->call_fd);
 	if (target->channel >= 0)
 		close(target->channel);
+	buffers_forget(target);
 	broker_handle_free(target->broker);
 	free(target->refusals);
 	free(target->crash);
