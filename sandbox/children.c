@@ -90,14 +90,15 @@ void child_started(struct child *c, int error, const char *text)
 	child_tell(c, MESSAGE_STARTED, &o, sizeof(o));
 }
 
-void child_kill(struct child *c, enum ended_why why)
+bool child_kill(struct child *c, enum ended_why why)
 {
 	uint32_t none = ENDED_BY_ITSELF;
 	atomic_compare_exchange_strong(&c->why, &none, why);
 	if (c->zygote)
-		instance_kill(&c->zygote->family, c->instance);
-	else if (c->init_pidfd >= 0)
+		return instance_kill(&c->zygote->family, c->instance);
+	if (c->init_pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, c->init_pidfd, SIGKILL, NULL, 0);
+	return true;
 }
 
 /* Whether this target gets the direct trees: not when its working directory is neither in one nor where the broker was
@@ -419,14 +420,14 @@ void status_says(struct child *c)
 			ask_answer(&c->family, reply.id, reply.decision);
 		return;
 	}
-	child_kill(c, ENDED_BY_HOST);
 	if (c->zygote) {
-		if (!instance_kill(&c->zygote->family, c->instance))
+		if (!child_kill(c, ENDED_BY_HOST))
 			child_finish(c);
 		else if (r != 1)
 			epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
 		return;
 	}
+	child_kill(c, ENDED_BY_HOST);
 	if (r != 1)
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
 	if (c->init_pidfd < 0 && !c->gone)

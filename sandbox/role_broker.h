@@ -98,7 +98,8 @@ int filter_for(unsigned which); /* compiles once, into me.filter */
 
 /* children.c */
 void child_start(struct ipc_message *m);
-void child_kill(struct child *c, enum ended_why why);
+/* False: it is a fork that never began, and now never will; there is no end to wait for. */
+bool child_kill(struct child *c, enum ended_why why);
 void init_says(struct child *c);
 void status_says(struct child *c);
 void child_ended(struct child *c);

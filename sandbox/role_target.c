@@ -100,6 +100,8 @@ _Noreturn void role_target(bool guest)
 	close(FD_SETUP);
 	close(FD_CALL);
 	unsetenv(ROLE_VARIABLE);
+	if (forks)
+		unsetenv("LD_BIND_NOW");
 	setproctitle("-%s", s->title);
 	/* What ps shows of its forks: the words are of one length. */
 	static char title[sizeof(s->title)];

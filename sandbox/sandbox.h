@@ -174,7 +174,7 @@ struct airlock_target {
 	struct ipc_call *call;
 	size_t shared;
 	char name[64];
-	bool ended, lost;
+	bool ended, lost, killed; /* killed: it was asked to die */
 	airlock_ask ask; /* the policy's, at its start */
 	void *ask_arg;
 	bool asking; /* ask runs */

@@ -302,6 +302,9 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 		r = words_environment(&words, &policy->p);
 	for (size_t i = 0; r == 0 && image_environment[i]; i++)
 		r = words_pair(&words, image_environment[i]);
+	/* What the loader puts off would be done in each fork. */
+	if (r == 0 && pool == POOL_ZYGOTE)
+		r = words_add(&words, "LD_BIND_NOW=1");
 	start.envc = words.count - start.argc;
 	if (r < 0)
 		fail(r, "the arguments are too long");

@@ -328,9 +328,10 @@ PUBLIC int airlock_kill(struct airlock_target *target)
 {
 	if (target->inside)
 		return fail(-EINVAL, "this is the host, not a target");
-	if (target->ended)
+	if (target->ended || target->killed)
 		return 0;
 	int r = ipc_send(target->status, &(struct ipc_message){.type = MESSAGE_KILL}, false);
+	target->killed = r == 0;
 	return r == -EPIPE ? 0 : r;
 }
 
