@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Which argument of the zygote's clone() says how many forks it made: where the kernel has no use for it. */
+#define MADE 2
 #define LOST_MAX 16 /* somebody kills them before they begin: better told than tried for ever */
 
 int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *))
@@ -39,6 +41,7 @@ static bool grant(struct zygote *z, uint64_t *id)
 	if (!z->waits || z->queued <= z->granted)
 		return false;
 	z->granted++;
+	z->going = true;
 	z->waits = false;
 	*id = z->waiting;
 	return true;
@@ -89,11 +92,12 @@ struct instance *zygote_fork(struct family *f, int call, void *arg)
 	return i;
 }
 
-void zygote_lost(struct family *f)
+void zygote_lost(struct family *f, pid_t inside)
 {
 	struct zygote *z = f->zygote;
 	uint64_t id;
-	pthread_mutex_lock(&z->lock);
+	if (z->beginning == inside)
+		z->beginning = 0;
 	bool known = !z->strays && z->granted > 0;
 	if (z->strays) {
 		z->strays--;
@@ -103,7 +107,6 @@ void zygote_lost(struct family *f)
 	}
 	struct instance *i = known && z->lost >= LOST_MAX ? queue_take(z) : NULL;
 	bool now = grant(z, &id);
-	pthread_mutex_unlock(&z->lock);
 	if (i)
 		z->on_barren(i, ECHILD);
 	if (now)
@@ -184,6 +187,11 @@ bool zygote_waits(struct request *r, struct answer *a)
 		z->on_ready(r->family->arg);
 	}
 	pthread_mutex_lock(&z->lock);
+	/* It has made no fork since it was let go on: a signal came between, and the kernel starts the call anew. */
+	if (z->going && z->made == r->args[MADE] && z->granted)
+		z->granted--;
+	z->going = false;
+	z->made = r->args[MADE];
 	z->waits = true;
 	z->waiting = r->id;
 	bool now = grant(z, &id);
@@ -197,20 +205,29 @@ struct answer op_begin(struct request *r)
 	struct zygote *z = r->family->zygote;
 	if (!z || r->state->instance || r->tid == z->pid)
 		return answer_error(EPERM);
+	const pid_t inside = (pid_t)r->args[1];
+	pthread_mutex_lock(&z->lock);
+	z->beginning = inside;
+	pthread_mutex_unlock(&z->lock);
+	/* If it lives now, we are told of its end from here on, and zygote_lost() of what that meets. */
 	int pidfd = (int)syscall(SYS_pidfd_open, r->tid, 0), call = -1;
-	if (pidfd < 0 || !request_alive(r)) {
+	const bool alive = pidfd >= 0 && request_alive(r);
+	pthread_mutex_lock(&z->lock);
+	if (!alive || z->beginning != inside) {
+		z->beginning = 0;
+		pthread_mutex_unlock(&z->lock);
 		if (pidfd >= 0)
 			close(pidfd);
 		return answer_error(EPERM);
 	}
-	pthread_mutex_lock(&z->lock);
+	z->beginning = 0;
 	struct instance *i = z->granted ? queue_take(z) : NULL;
 	if (z->granted)
 		z->granted--;
 	if (i) {
 		z->lost = 0;
 		i->pid = r->tid;
-		atomic_store(&i->inside, (pid_t)r->args[1]);
+		atomic_store(&i->inside, inside);
 		i->pidfd = pidfd;
 		call = i->call;
 		i->call = -1;

@@ -37,6 +37,9 @@ struct zygote {
 	unsigned lost; /* forks in a row that ended before they began */
 	unsigned strays; /* forks that nobody wanted any more, and that are yet to end */
 	bool waits; /* the zygote does, in a clone() that is not answered yet */
+	bool going; /* the last one was let go on */
+	uint64_t made; /* as its clone() said last */
+	pid_t beginning; /* the lane looks at its begin: as it sees itself; 0: nobody, or it ended meanwhile */
 	uint64_t waiting;
 	uint64_t numbers;
 	/* Of the first in the queue, which is taken from it: there will be no fork. On the lane or the first thread. */
@@ -50,8 +53,8 @@ struct zygote {
 int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *));
 /* Takes call. NULL: no memory. The fork is made when the zygote comes to it. */
 struct instance *zygote_fork(struct family *f, int call, void *arg);
-/* A child of the zygote's init ended that no instance is. */
-void zygote_lost(struct family *f);
+/* Under zygote.lock: a child of the zygote's init ended that no instance is. */
+void zygote_lost(struct family *f, pid_t inside);
 /* SIGKILL. False when it has no process, and now never will: there is no end to wait for. */
 bool instance_kill(struct family *f, struct instance *i);
 /* Its process is gone, or will never be; nobody is told of it any more. */

@@ -54,15 +54,21 @@ void fork_start(struct child *zygote, struct ipc_message *m)
 
 void fork_ended(struct child *zygote, const struct end *end)
 {
-	for (struct child *c = me.children; c; c = c->next)
-		if (c->zygote == zygote && atomic_load(&c->instance->inside) == end->pid) {
-			c->end = *end;
-			c->seen = true;
-			child_finish(c);
-			return;
-		}
-	if (zygote->family_runs)
-		zygote_lost(&zygote->family);
+	struct child *c = me.children;
+	if (!zygote->family_runs)
+		return;
+	/* Either it has begun, or it never will. */
+	pthread_mutex_lock(&zygote->family.zygote->lock);
+	while (c && !(c->zygote == zygote && atomic_load(&c->instance->inside) == end->pid))
+		c = c->next;
+	if (!c)
+		zygote_lost(&zygote->family, end->pid);
+	pthread_mutex_unlock(&zygote->family.zygote->lock);
+	if (c) {
+		c->end = *end;
+		c->seen = true;
+		child_finish(c);
+	}
 }
 
 void forks_gone(struct child *zygote)

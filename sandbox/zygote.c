@@ -78,23 +78,25 @@ int zygote_learn(struct zygote_libc *l)
 	return 0;
 }
 
-static long clone_sibling(pid_t *id)
+/* made: so many it made so far, for the broker to see; the kernel writes nothing there without CLONE_PARENT_SETTID. */
+static long clone_sibling(unsigned long made, pid_t *id)
 {
 	const unsigned long flags = CLONE_PARENT | CLONE_CHILD_SETTID | SIGCHLD;
 #if defined(__x86_64__)
-	return syscall(SYS_clone, flags, 0, NULL, id, 0);
+	return syscall(SYS_clone, flags, 0, made, id, 0);
 #else
-	return syscall(SYS_clone, flags, 0, NULL, 0, id);
+	return syscall(SYS_clone, flags, 0, made, 0, id);
 #endif
 }
 
 int zygote_forks(const struct zygote_libc *l)
 {
-	for (;;) {
+	for (unsigned long made = 0;;) {
 		/* Not answered before a fork is wanted. */
-		long pid = clone_sibling(l->id);
+		long pid = clone_sibling(made, l->id);
 		if (pid == 0)
 			break;
+		made += pid > 0;
 		/* EINTR is nobody's fault: its init's signals, or a tracer's. */
 		if (pid < 0 && errno != EINTR)
 			syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_BARREN, errno);
