@@ -258,6 +258,7 @@ struct answer op_barren(struct request *r)
 	if (!z || r->state->instance || r->tid != z->pid)
 		return answer_error(EPERM);
 	pthread_mutex_lock(&z->lock);
+	z->going = false;
 	struct instance *i = z->granted ? queue_take(z) : NULL;
 	if (z->granted)
 		z->granted--;
