@@ -74,22 +74,23 @@ bool frame_called(pid_t pid, struct frame *f)
 
 bool elf_read(pid_t pid, uint64_t base, struct elf *e)
 {
+	static Elf64_Phdr headers[64];
 	Elf64_Ehdr head;
-	Elf64_Phdr p;
 	uint64_t unwind_at = 0;
 	bool loaded = false;
 	*e = (struct elf){0};
 	if (!frame_read(pid, base, &head, sizeof(head)) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
-		head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof(p))
+		head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof(*headers))
 		return false;
-	for (unsigned i = 0; i < head.e_phnum && i < 64; i++) {
-		if (!frame_read(pid, base + head.e_phoff + i * sizeof(p), &p, sizeof(p)))
-			return false;
-		if (p.p_type == PT_LOAD && !loaded) {
-			e->bias = base - (p.p_vaddr - p.p_offset);
+	unsigned count = head.e_phnum < 64 ? head.e_phnum : 64;
+	if (!frame_read(pid, base + head.e_phoff, headers, count * sizeof(*headers)))
+		return false;
+	for (const Elf64_Phdr *p = headers; p < headers + count; p++) {
+		if (p->p_type == PT_LOAD && !loaded) {
+			e->bias = base - (p->p_vaddr - p->p_offset);
 			loaded = true;
-		} else if (p.p_type == PT_GNU_EH_FRAME) {
-			unwind_at = p.p_vaddr;
+		} else if (p->p_type == PT_GNU_EH_FRAME) {
+			unwind_at = p->p_vaddr;
 		}
 	}
 	e->header = loaded && unwind_at ? e->bias + unwind_at : 0;

@@ -19,20 +19,21 @@ static bool file_read(int fd, uint64_t at, void *bytes, size_t len)
 static bool table_find(int fd, Elf64_Shdr *symbols, Elf64_Shdr *strings)
 {
 	Elf64_Ehdr head;
-	Elf64_Shdr s, found = {.sh_type = SHT_NULL};
+	static Elf64_Shdr all[SECTIONS]; /* the helper has one thread, and little stack */
+	Elf64_Shdr found = {.sh_type = SHT_NULL};
 	if (!file_read(fd, 0, &head, sizeof(head)) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
-		head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_shentsize != sizeof(s))
+		head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_shentsize != sizeof(*all))
 		return false;
-	for (unsigned i = 0; i < head.e_shnum && i < SECTIONS; i++) {
-		if (!file_read(fd, head.e_shoff + i * sizeof(s), &s, sizeof(s)))
-			return false;
-		if ((s.sh_type == SHT_SYMTAB || (s.sh_type == SHT_DYNSYM && found.sh_type != SHT_SYMTAB)) &&
-			s.sh_entsize == sizeof(Elf64_Sym))
-			found = s;
-	}
+	size_t count = head.e_shnum < SECTIONS ? head.e_shnum : SECTIONS;
+	if (!file_read(fd, head.e_shoff, all, count * sizeof(*all)))
+		return false;
+	for (const Elf64_Shdr *s = all; s < all + count; s++)
+		if ((s->sh_type == SHT_SYMTAB || (s->sh_type == SHT_DYNSYM && found.sh_type != SHT_SYMTAB)) &&
+			s->sh_entsize == sizeof(Elf64_Sym))
+			found = *s;
 	*symbols = found;
 	return found.sh_type != SHT_NULL && found.sh_link < head.e_shnum &&
-	       file_read(fd, head.e_shoff + found.sh_link * sizeof(s), strings, sizeof(*strings));
+	       file_read(fd, head.e_shoff + found.sh_link * sizeof(found), strings, sizeof(*strings));
 }
 
 static bool holds(const Elf64_Sym *s, uint64_t address)
