@@ -11,6 +11,7 @@
 
 #include "broker/crash.h"
 #include "policy/filter.h"
+#include "sandbox/sandbox.h"
 
 #include <signal.h>
 #include <stdint.h>
@@ -39,6 +40,11 @@ INSIDE static void crashed(int signal, siginfo_t *info, void *context)
 
 void crash_begin(void)
 {
+	/* A sanitizer's run time reads the tables that its report takes names from when it first needs them: now, while it
+	 * still can. */
+	char name[64];
+	if (__sanitizer_symbolize_pc)
+		__sanitizer_symbolize_pc((void *)(uintptr_t)crash_begin, "%f", name, sizeof(name));
 	const int *signals;
 	const size_t count = crash_signals(&signals);
 	const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};

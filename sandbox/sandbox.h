@@ -77,6 +77,9 @@ extern const char *const image_environment[];
 /* In a broker: it is a fork of its program, whose image could not be executed again. */
 extern bool broker_forked;
 
+/* Of a sanitizer's run time, in programs that have one. */
+extern void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t len) __attribute__((weak));
+
 /* The descriptor of the image, for Landlock rules. */
 int image_fd(void);
 /* For setproctitle(). */

@@ -94,8 +94,8 @@ void image_forget(void)
 	image = -1;
 }
 
-const char *const image_environment[] = {
-	"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE", NULL};
+const char *const image_environment[] = {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+	"MSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE", NULL};
 
 mode_t umask_now(void)
 {
@@ -234,7 +234,7 @@ static int image_exec(int control, bool keep_stderr)
 	char role[] = ROLE_VARIABLE "=broker";
 	envp[n++] = role;
 	for (char **e = environ; e && *e; e++)
-		for (size_t k = 0; image_environment[k] && n < 9; k++) {
+		for (size_t k = 0; image_environment[k] && n < 10; k++) {
 			size_t len = strlen(image_environment[k]);
 			if (strncmp(*e, image_environment[k], len) == 0 && (*e)[len] == '=')
 				envp[n++] = *e;

@@ -61,6 +61,23 @@ static int words_pair(struct words *w, const char *name)
 	return r;
 }
 
+/* For the image's own loading. A sanitizer's run time looks for leaks by ptrace, which no target may do, and for what makes
+ * names of addresses in a program that it cannot execute: it need not try. */
+static int words_image(struct words *w, const char *name)
+{
+	const char *value = getenv(name);
+	const bool leaks = strcmp(name, "LSAN_OPTIONS") == 0;
+	char *pair;
+	if (!__sanitizer_symbolize_pc || !strstr(name, "SAN_OPTIONS"))
+		return words_pair(w, name);
+	if (asprintf(&pair, "%s=%s%s%s", name, leaks ? "" : "external_symbolizer_path=:", value ? value : "",
+		    leaks ? ":detect_leaks=0" : "") < 0)
+		return -ENOMEM;
+	int r = words_add(w, pair);
+	free(pair);
+	return r;
+}
+
 /* The policy's assignments, and the host's values of the names it lets pass. */
 static int words_environment(struct words *w, const struct policy *p)
 {
@@ -291,7 +308,8 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 	if (entry) {
 		const struct airlock_symbol *s = symbol_find(entry);
 		if (!s || !(pool ? s->function != NULL : s->entry != NULL))
-			return fail(-ENOENT, "the program has no %s(%s)", pool ? "AIRLOCK_FUNCTION" : "AIRLOCK_ENTRY", entry);
+			return fail(-ENOENT, "the program has no %s(%s)", pool ? "AIRLOCK_FUNCTION" : "AIRLOCK_ENTRY",
+				entry);
 	}
 	snprintf(start.name, sizeof(start.name), "%s", o.name ? o.name : entry ? entry : "calls");
 	r = words_add(&words, entry ? entry : "");
@@ -301,7 +319,7 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 	if (r == 0)
 		r = words_environment(&words, &policy->p);
 	for (size_t i = 0; r == 0 && image_environment[i]; i++)
-		r = words_pair(&words, image_environment[i]);
+		r = words_image(&words, image_environment[i]);
 	/* What the loader puts off would be done in each fork. */
 	if (r == 0 && pool == POOL_ZYGOTE)
 		r = words_add(&words, "LD_BIND_NOW=1");
