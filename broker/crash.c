@@ -67,5 +67,7 @@ struct answer op_crashed(struct request *r)
 		unwind_from(r, &frame, false, text, sizeof(text));
 		f->on_crash(f->arg, r->state->instance, &c);
 	}
+	if (f->core >= 0)
+		core_write(r, &info);
 	return answer_value(0);
 }

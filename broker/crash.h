@@ -6,7 +6,9 @@
 #include "broker/broker.h"
 #include "broker/frames.h"
 
-/* (AIRLOCK_OP_CRASHED, siginfo_t *, ucontext_t *): answered when the broker has looked. */
+#include <signal.h>
+
+/* (AIRLOCK_OP_CRASHED, siginfo_t *, ucontext_t *, the thread pointer): answered when the broker has looked. */
 #define AIRLOCK_OP_CRASHED 11
 
 #define CRASH_TEXT 1024
@@ -23,4 +25,10 @@ size_t crash_signals(const int **signals);
 /* unwind.c: where f leads, innermost first. r's thread stands still or does not: what it makes of its stack while it is read
  * can only spoil the text. */
 void unwind_from(const struct request *r, const struct frame *f, bool inside, char *buf, size_t len);
+/* In a helper that was forked for one process: from here on it reads that one's memory and the files that are open, writes to
+ * what is, and that for so many seconds of processor time at most. */
+bool helper_lock(pid_t pid, unsigned seconds);
+
+/* core.c: to r's family's descriptor. r's process crashed with info, and its thread stands still. */
+void core_write(const struct request *r, const siginfo_t *info);
 #endif

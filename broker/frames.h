@@ -12,9 +12,11 @@
 #if defined(__x86_64__)
 #define FRAME_REGISTERS 17 /* DWARF's numbers; the last is the return address */
 #define FRAME_SP 7
+#define FRAME_MACHINE EM_X86_64
 #elif defined(__aarch64__)
 #define FRAME_REGISTERS 32
 #define FRAME_SP 31
+#define FRAME_MACHINE EM_AARCH64
 #endif
 
 struct frame {

@@ -138,8 +138,8 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 	s->late_environment = start->nested;
 	s->words_len = start->words_len;
 	s->filter_len = (uint32_t)me.filter_len[kind];
-	snprintf(s->title, sizeof(s->title), "%s: airlock %s %s", me.hello.name, start->pool == POOL_ZYGOTE ? "zygote" : "target",
-		start->name);
+	snprintf(s->title, sizeof(s->title), "%s: airlock %s %s", me.hello.name,
+		start->pool == POOL_ZYGOTE ? "zygote" : "target", start->name);
 	memcpy(s->filter, me.filter[kind], filter_bytes);
 	memcpy((char *)s->filter + filter_bytes, words, start->words_len);
 	*out = s;
@@ -179,6 +179,7 @@ void child_start(struct ipc_message *m)
 		return;
 	}
 	memcpy(&start, m->data, sizeof(start));
+	start.core = start.core && m->fd_count > PASSED;
 	start.guest = me.guest;
 	*c = (struct child){.status = m->fds[STATUS],
 		.init_socket = -1,
@@ -194,11 +195,15 @@ void child_start(struct ipc_message *m)
 		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
 	m->fds[STATUS] = m->fds[CWD] = -1;
 	c->umask = start.umask;
+	if (start.core) {
+		c->core = m->fds[m->fd_count - 1];
+		m->fds[m->fd_count - 1] = -1;
+	}
 	int pair[2] = {-1, -1}, r;
 	void *words = NULL, *call = NULL;
 	struct setup *setup = NULL;
-	r = start.kind > START_EXEC || start.pass_count != m->fd_count - PASSED || start.pass_count > PASS_MAX ? -EPROTO
-													       : 0;
+	const size_t passed = m->fd_count - PASSED - (start.core != 0);
+	r = start.kind > START_EXEC || start.pass_count != passed || start.pass_count > PASS_MAX ? -EPROTO : 0;
 	/* A guest's image is executed as any other program is. */
 	if (r == 0 && me.nested && (start.kind == START_EXEC) != (me.program >= 0 && !me.guest))
 		r = -EPROTO;
@@ -312,9 +317,10 @@ static void serve(struct child *c, struct ipc_message *m)
 	/* Before there can be anything else to tell. A zygote has yet to prepare. */
 	if (!c->forks)
 		child_started(c, 0,
-		me.direct.on && !f->direct ? "the working directory is not below a direct path nor where the first "
-					     "target began; all is served by the broker"
-					   : "");
+			me.direct.on && !f->direct
+				? "the working directory is not below a direct path nor where the first "
+				  "target began; all is served by the broker"
+				: "");
 	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
 }
 
@@ -381,7 +387,8 @@ void child_ended(struct child *c)
 		;
 	unwatch(c->init_pidfd);
 	c->init_pidfd = -1;
-	child_started(c, -ECHILD, c->family_runs ? "it ended while it prepared" : "the target ended before it was confined");
+	child_started(
+		c, -ECHILD, c->family_runs ? "it ended while it prepared" : "the target ended before it was confined");
 	c->gone = true;
 	forks_gone(c);
 	if (!nested_end_of(c))

@@ -31,7 +31,7 @@ static unsigned char stack[STACK_BYTES] __attribute__((aligned(64)));
 
 INSIDE static void crashed(int signal, siginfo_t *info, void *context)
 {
-	syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_CRASHED, info, context);
+	syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_CRASHED, info, context, __builtin_thread_pointer());
 	/* Back at the instruction it happens again. What was sent, and a trap, which is behind its instruction, does not. */
 	if ((info->si_code <= 0 || signal == SIGTRAP) &&
 		syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), signal) < 0)

@@ -195,7 +195,7 @@ static int nested_send(struct broker_handle *h, struct start *start, const struc
 }
 
 static int send_start(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
-	const int stdio[3], int channel, int call, int cwd, const struct words *words)
+	const int stdio[3], int channel, int call, int cwd, int core, const struct words *words)
 {
 	if (h->nested)
 		return nested_send(h, start, policy, status, stdio, channel, call, words);
@@ -212,6 +212,9 @@ static int send_start(struct broker_handle *h, struct start *start, const struct
 		m.fds[m.fd_count++] = policy->pass[i].fd;
 		start->pass_as[i] = policy->pass[i].as;
 	}
+	start->core = core >= 0;
+	if (core >= 0)
+		m.fds[m.fd_count++] = core;
 	int r = ipc_send(h->control, &m, true);
 	close(memory);
 	return r < 0 ? fail(r, "the broker is gone: %s", strerror(-r)) : 0;
@@ -225,6 +228,9 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
 	start->umask = h->nested ? 0 : umask_now();
 	start->backtrace = options->backtrace != 0;
+	if (options->core >= 0 && (h->nested || fcntl(options->core, F_GETFD) < 0))
+		return h->nested ? fail(-EOPNOTSUPP, "in a target there are no core files")
+				 : fail(-EBADF, "options.core is not open");
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (!h->nested) /* a target's own broker knows where it stands */
 		cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -254,7 +260,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	t->ask_arg = policy->ask_arg;
 	atomic_fetch_add(&h->references, 1);
 	t->broker = h;
-	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, words);
+	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, options->core, words);
 	if (r == 0) {
 		close(status[1]);
 		close(channel[1]);
