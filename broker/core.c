@@ -41,6 +41,10 @@
 #define GAP 16 /* pages that were never touched, between others, are zeroes in the file */
 #define LARGEST (UINT64_C(4) << 30)
 #define PAGE UINT64_C(4096)
+/* Where the kernel does not tell what was touched, no more of a mapping than its beginning: to read from shared memory is to
+ * fill it. */
+#define SHARED (UINT64_C(1) << 20)
+#define PRIVATE (UINT64_C(64) << 20)
 #define CHUNK (64 * 1024)
 #define TEXT (512 * 1024)
 #define NOTES (TEXT + THREADS * 1024)
@@ -50,15 +54,18 @@ struct map {
 	uint64_t from, to, offset;
 	uint32_t flags;
 	bool code; /* of a file */
+	bool shared;
 	const char *path;
 };
 
 static struct core {
 	pid_t pid;
 	int out, pages;
+	bool holes, hole; /* can be left in it; it ends in one */
 	size_t threads, maps, segments, notes_len;
 	struct elf_prstatus thread[THREADS]; /* the first is the one that crashed */
 	siginfo_t info;
+	Elf64_auxv_t auxv[CRASH_AUXV];
 	struct map map[MAPS];
 	Elf64_Phdr segment[SEGMENTS + 1];
 	char text[TEXT], notes[NOTES], chunk[CHUNK];
@@ -94,6 +101,7 @@ static void maps_parse(struct core *c)
 			continue;
 		}
 		m->flags = (at[1] == 'r' ? PF_R : 0u) | (at[2] == 'w' ? PF_W : 0u) | (at[3] == 'x' ? PF_X : 0u);
+		m->shared = at[4] == 's';
 		m->offset = strtoull(at + 5, &at, 16);
 		at += strspn(at, " ");
 		at += strcspn(at, " "); /* the device */
@@ -122,6 +130,11 @@ static void map_cut(struct core *c, const struct map *m)
 	const bool whole = strcmp(m->path, "[vdso]") == 0;
 	if (whole || m->code || !(m->flags & PF_R) || m->to - m->from > LARGEST || strncmp(m->path, "[v", 2) == 0) {
 		segment_add(c, m, m->from, m->to, whole);
+		return;
+	}
+	if (c->pages < 0) { /* only the privileged are told */
+		const uint64_t most = m->shared ? SHARED : PRIVATE;
+		segment_add(c, m, m->from, m->to - m->from < most ? m->to : m->from + most, true);
 		return;
 	}
 	for (uint64_t at = m->from; at < m->to; at += sizeof(words) / 8 * PAGE) {
@@ -197,7 +210,6 @@ static pid_t number_inside(const struct broker *b, pid_t tid)
 static void notes_make(struct core *c, const struct broker *b)
 {
 	struct elf_prpsinfo p = {.pr_sname = 'R'};
-	char auxv[1024];
 	for (size_t i = 0; i < c->threads; i++)
 		c->thread[i].pr_pid = number_inside(b, c->thread[i].pr_pid);
 	p.pr_pid = c->thread[0].pr_pid;
@@ -205,14 +217,13 @@ static void notes_make(struct core *c, const struct broker *b)
 	if (n && p.pr_fname[n - 1] == '\n')
 		p.pr_fname[n - 1] = 0;
 	read_all(b, c->pid, "cmdline", p.pr_psargs, sizeof(p.pr_psargs) - 1);
-	size_t auxv_len = read_all(b, c->pid, "auxv", auxv, sizeof(auxv));
 	for (size_t i = 0; i < c->threads; i++) {
 		note_add(c, NT_PRSTATUS, &c->thread[i], sizeof(c->thread[i]));
 		if (i)
 			continue;
 		note_add(c, NT_PRPSINFO, &p, sizeof(p));
 		note_add(c, NT_SIGINFO, &c->info, sizeof(c->info));
-		note_add(c, NT_AUXV, auxv, auxv_len);
+		note_add(c, NT_AUXV, c->auxv, sizeof(c->auxv));
 		/* The text has been taken apart in place, and the room behind it is free. */
 		static char files[TEXT];
 		size_t len = files_say(c, files, sizeof(files));
@@ -239,6 +250,20 @@ static void put(const struct core *c, const void *bytes, size_t len)
 	}
 }
 
+/* A chunk of memory; pages of zeroes as holes. */
+static void put_part(struct core *c, size_t len)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		const char *page = c->chunk + at;
+		n = len - at < PAGE ? len - at : PAGE;
+		c->hole = c->holes && !page[0] && memcmp(page, page + 1, n - 1) == 0;
+		if (!c->hole)
+			put(c, page, n);
+		else if (lseek(c->out, (off_t)n, SEEK_CUR) < 0)
+			_exit(1);
+	}
+}
+
 static void put_memory(struct core *c, const Elf64_Phdr *p)
 {
 	for (uint64_t done = 0; done < p->p_filesz;) {
@@ -249,14 +274,13 @@ static void put_memory(struct core *c, const Elf64_Phdr *p)
 			if (!frame_read(c->pid, p->p_vaddr + done, c->chunk, n))
 				memset(c->chunk, 0, n);
 		}
-		put(c, c->chunk, n);
+		put_part(c, n);
 		done += n;
 	}
 }
 
 static _Noreturn void help(struct core *c, const struct broker *b, int out)
 {
-	static const char zeroes[PAGE];
 	char name[32];
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_DFL);
@@ -265,13 +289,14 @@ static _Noreturn void help(struct core *c, const struct broker *b, int out)
 	notes_make(c, b);
 	snprintf(name, sizeof(name), "%d/pagemap", (int)c->pid);
 	int pages = openat(b->proc, name, O_RDONLY | O_CLOEXEC);
-	/* Both to numbers that nothing else has. */
-	pages = fcntl(pages, F_DUPFD, 3);
-	out = fcntl(out, F_DUPFD, pages + 1);
-	if (pages < 0 || out < 0 || dup2(pages, 0) != 0 || dup2(out, 1) != 1)
+	/* Both out of the way first: they may have each other's number. */
+	pages = pages < 0 ? pages : fcntl(pages, F_DUPFD, 3);
+	out = fcntl(out, F_DUPFD, 3);
+	if (out < 0 || dup2(out, 1) != 1)
 		_exit(1);
-	c->pages = 0;
+	c->pages = pages >= 0 ? dup2(pages, 0) : -1;
 	c->out = 1;
+	c->holes = lseek(1, 0, SEEK_CUR) == 0 && !(fcntl(1, F_GETFL) & O_APPEND);
 	syscall(SYS_close_range, 2, ~0u, 0);
 	if (!helper_lock(c->pid, SECONDS))
 		_exit(1);
@@ -297,9 +322,11 @@ static _Noreturn void help(struct core *c, const struct broker *b, int out)
 	put(c, &head, sizeof(head));
 	put(c, c->segment, count * sizeof(Elf64_Phdr));
 	put(c, c->notes, c->notes_len);
-	put(c, zeroes, gap);
+	put(c, memset(c->chunk, 0, PAGE), gap);
 	for (size_t i = 1; i < count; i++)
 		put_memory(c, &c->segment[i]);
+	if (c->hole && lseek(c->out, -1, SEEK_CUR) >= 0)
+		put(c, "", 1);
 	_exit(0);
 }
 
@@ -414,6 +441,9 @@ void core_write(const struct request *r, const siginfo_t *info)
 		c->thread[0].pr_info.si_signo = c->thread[0].pr_cursig = (short)info->si_signo;
 		c->thread[0].pr_pid = r->tid;
 		registers_take(&c->thread[0], &u, r->args[3]);
+		/* For those who are not privileged, the kernel's word on this is a secret. */
+		if (memory_read(r, r->args[4], c->auxv, sizeof(c->auxv)) < 0)
+			memset(c->auxv, 0, sizeof(c->auxv));
 		threads_stop(c, f->broker, r->tid, pending);
 		pid_t helper = fork();
 		if (helper == 0)

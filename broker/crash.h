@@ -8,8 +8,9 @@
 
 #include <signal.h>
 
-/* (AIRLOCK_OP_CRASHED, siginfo_t *, ucontext_t *, the thread pointer): answered when the broker has looked. */
+/* (AIRLOCK_OP_CRASHED, siginfo_t *, ucontext_t *, the thread pointer, Elf64_auxv_t[CRASH_AUXV]): answered when the broker has looked. */
 #define AIRLOCK_OP_CRASHED 11
+#define CRASH_AUXV 24
 
 #define CRASH_TEXT 1024
 struct crash {

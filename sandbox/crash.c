@@ -13,8 +13,10 @@
 #include "policy/filter.h"
 #include "sandbox/sandbox.h"
 
+#include <elf.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@
  * one more where a second carrier's handler makes a message of the call. What nobody crashes on costs no memory. */
 #define STACK_BYTES (64 * 1024)
 static unsigned char stack[STACK_BYTES] __attribute__((aligned(64)));
+/* What the kernel told at the start, for a core file. */
+static Elf64_auxv_t vector[CRASH_AUXV];
 
 #if defined(__has_attribute) && __has_attribute(no_stack_protector)
 #define INSIDE __attribute__((no_sanitize_address, no_sanitize_thread, no_stack_protector))
@@ -31,7 +35,7 @@ static unsigned char stack[STACK_BYTES] __attribute__((aligned(64)));
 
 INSIDE static void crashed(int signal, siginfo_t *info, void *context)
 {
-	syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_CRASHED, info, context, __builtin_thread_pointer());
+	syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_CRASHED, info, context, __builtin_thread_pointer(), vector);
 	/* Back at the instruction it happens again. What was sent, and a trap, which is behind its instruction, does not. */
 	if ((info->si_code <= 0 || signal == SIGTRAP) &&
 		syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), signal) < 0)
@@ -51,6 +55,13 @@ void crash_begin(void)
 	stack_t other;
 	struct sigaction now, a = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND};
 	sigemptyset(&a.sa_mask);
+	static const unsigned char told[] = {AT_SYSINFO_EHDR, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_BASE, AT_FLAGS,
+		AT_ENTRY, AT_UID, AT_EUID, AT_GID, AT_EGID, AT_HWCAP, AT_HWCAP2, AT_CLKTCK, AT_SECURE, AT_RANDOM,
+		AT_EXECFN, AT_PLATFORM};
+	for (size_t i = 0; i < sizeof(told); i++) {
+		vector[i].a_type = told[i];
+		vector[i].a_un.a_val = getauxval(told[i]);
+	}
 	if (sigaltstack(NULL, &other) == 0 && (other.ss_flags & SS_DISABLE))
 		sigaltstack(&own, NULL);
 	/* What the program or a sanitizer's run time has set is theirs. */
