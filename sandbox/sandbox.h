@@ -169,11 +169,11 @@ struct airlock_target {
 	struct broker_handle *broker; /* NULL inside the target itself */
 	int status; /* to the broker */
 	int channel; /* between host and target */
-	int poll; /* epoll of both; -1 before somebody wants it */
+	int poll; /* epoll of both; -1 before somebody wants it: airlock_fd() */
+	bool silent; /* nothing comes by the channel any more */
 	bool inside; /* its end of the channel, in the target itself */
 	int failed; /* it was not to be, and nobody waited for it: negative errno */
 	char *failure; /* and why; or NULL */
-	int call_fd;
 	struct ipc_call *call;
 	size_t shared;
 	char name[64];
@@ -193,7 +193,7 @@ struct airlock_target {
 };
 int map_own(int fd, size_t len, void **out);
 
-/* channel -1: a zygote's fork has none. */
+/* channel -1: a zygote's fork has none. call_fd (-1: none) stays the caller's: what is mapped needs none. */
 int target_new(struct airlock_target **out, int status, int channel, int call_fd, size_t shared);
 /* Takes in what its broker told so far. */
 bool target_ended(struct airlock_target *t);

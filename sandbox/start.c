@@ -272,7 +272,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	else
 		*out = t;
 out:
-	if (r < 0 && call >= 0 && !t)
+	if (call >= 0)
 		close(call);
 	for (int i = 0; i < 2; i++) {
 		if (status[i] >= 0)
@@ -401,9 +401,9 @@ int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
 		r = ipc_send(zygote->status, &m, true);
 		if (r < 0)
 			fail(r, "the zygote's broker is gone: %s", strerror(-r));
-	} else if (call >= 0) {
-		close(call);
 	}
+	if (call >= 0)
+		close(call);
 	for (int i = 0; i < 2; i++)
 		if (status[i] >= 0)
 			close(status[i]);

@@ -38,24 +38,12 @@ int target_new(struct airlock_target **out, int status, int channel, int call_fd
 		return fail(-ENOMEM, "out of memory");
 	t->status = status;
 	t->channel = channel;
-	t->call_fd = call_fd;
 	t->shared = shared;
 	t->poll = -1;
 	t->inside = status < 0;
 	void *memory = NULL;
 	int r = call_fd < 0 ? 0 : map_own(call_fd, ipc_call_total(shared), &memory);
-	if (r == 0 && channel >= 0 && !t->inside) {
-		struct epoll_event e = {.events = EPOLLIN};
-		t->poll = epoll_create1(EPOLL_CLOEXEC);
-		if (t->poll < 0 || epoll_ctl(t->poll, EPOLL_CTL_ADD, status, &e) < 0 ||
-			epoll_ctl(t->poll, EPOLL_CTL_ADD, channel, &e) < 0)
-			r = -errno;
-	}
 	if (r < 0) {
-		if (t->poll >= 0)
-			close(t->poll);
-		if (memory)
-			munmap(memory, ipc_call_total(shared));
 		free(t);
 		return fail(r, "cannot make a target: %s", strerror(-r));
 	}
@@ -145,12 +133,21 @@ static int busy(const struct airlock_target *t)
 	return t->asking ? fail(-EBUSY, "the target waits for the answer to its question") : 0;
 }
 
-static int message_waits(int channel)
+/* A target that has let go of its end would keep the descriptor readable for ever: it is looked at no more. */
+static bool message_waits(struct airlock_target *t)
 {
-	if (channel < 0)
-		return 0;
-	struct pollfd p = {.fd = channel, .events = POLLIN};
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+	char byte;
+	if (t->channel < 0 || t->silent)
+		return false;
+	ssize_t n = recv(t->channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && errno == ECONNRESET) /* it left messages unread: said once, and then comes what it sent */
+		n = recv(t->channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return n > 0;
+	t->silent = true;
+	if (t->poll >= 0)
+		epoll_ctl(t->poll, EPOLL_CTL_DEL, t->channel, NULL);
+	return false;
 }
 
 static int64_t now_ms(void)
@@ -170,7 +167,19 @@ static int left(int64_t deadline)
 
 PUBLIC int airlock_fd(const struct airlock_target *target)
 {
-	return target->poll >= 0 ? target->poll : target->inside ? target->channel : target->status;
+	struct airlock_target *t = (struct airlock_target *)(uintptr_t)target;
+	struct epoll_event e = {.events = EPOLLIN};
+	if (t->inside || t->channel < 0 || t->poll >= 0)
+		return t->poll >= 0 ? t->poll : t->inside ? t->channel : t->status;
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+	if (fd < 0 || (!t->ended && epoll_ctl(fd, EPOLL_CTL_ADD, t->status, &e) < 0) ||
+		(!t->silent && epoll_ctl(fd, EPOLL_CTL_ADD, t->channel, &e) < 0)) {
+		int r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return fail(r, "no descriptor to wait by: %s", strerror(-r));
+	}
+	return t->poll = fd;
 }
 
 /* Inside a target there is the channel alone; its end is the host's. */
@@ -194,12 +203,12 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target);
-		if (message_waits(target->channel))
+		if (message_waits(target))
 			return 1;
 		if (target->ended)
 			return 2;
-		struct pollfd p[2] = {
-			{.fd = target->status, .events = POLLIN}, {.fd = target->channel, .events = POLLIN}};
+		struct pollfd p[2] = {{.fd = target->status, .events = POLLIN},
+			{.fd = target->silent ? -1 : target->channel, .events = POLLIN}};
 		int ms = left(deadline);
 		if (answered && ms == 0)
 			return 0;
@@ -208,9 +217,6 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 			return fail(-errno, "cannot wait: %s", strerror(errno));
 		if (r <= 0 && ms == 0)
 			return 0;
-		/* The target closed its end, and its broker will say how it ended. */
-		if (r > 0 && (p[1].revents & POLLHUP) && !(p[1].revents & POLLIN) && !p[0].revents)
-			poll(p, 1, ms < 0 ? 1000 : ms);
 	}
 }
 
@@ -353,8 +359,6 @@ PUBLIC void airlock_free(struct airlock_target *target)
 	}
 	if (target->call)
 		munmap(target->call, ipc_call_total(target->shared));
-	if (target->call_fd >= 0)
-		close(target->call_fd);
 	if (target->channel >= 0)
 		close(target->channel);
 	buffers_forget(target);
