@@ -87,6 +87,30 @@ pid_t process_child(pid_t parent, pid_t but)
 	return least;
 }
 
+pid_t process_at(size_t i)
+{
+	return i < process_count && table[i].state != 'Z' ? table[i].pid : 0;
+}
+
+pid_t process_titled(const char *word)
+{
+	pid_t found = 0;
+
+	for (size_t i = 0; i < process_count; i++) {
+		char path[64], title[512] = "";
+
+		if (!process_at(i) || (found && table[i].pid > found))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", table[i].pid);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && read(fd, title, sizeof(title) - 1) > 0 && strstr(title, word))
+			found = table[i].pid;
+		if (fd >= 0)
+			close(fd);
+	}
+	return found;
+}
+
 static int64_t milliseconds(void)
 {
 	struct timespec t;
