@@ -137,6 +137,15 @@ bool instance_kill(struct family *f, struct instance *i)
 	return begun;
 }
 
+bool instance_signal(struct family *f, struct instance *i, int number)
+{
+	struct zygote *z = f->zygote;
+	pthread_mutex_lock(&z->lock);
+	bool sent = i->pid > 0 && syscall(SYS_pidfd_send_signal, i->pidfd, number, NULL, 0) == 0;
+	pthread_mutex_unlock(&z->lock);
+	return sent;
+}
+
 void instance_hold(struct instance *i)
 {
 	if (i)

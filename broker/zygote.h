@@ -57,6 +57,8 @@ struct instance *zygote_fork(struct family *f, int call, void *arg);
 void zygote_lost(struct family *f, pid_t inside);
 /* SIGKILL. False when it has no process, and now never will: there is no end to wait for. */
 bool instance_kill(struct family *f, struct instance *i);
+/* Whether it has a process that could be sent this. */
+bool instance_signal(struct family *f, struct instance *i, int number);
 /* Its process is gone, or will never be; nobody is told of it any more. */
 void instance_end(struct family *f, struct instance *i);
 /* Of states that name one. Under family.lock. */

@@ -271,7 +271,7 @@ int ipc_call_request(struct ipc_call *c, const char *name, uint64_t in_len, uint
 int ipc_call_wait(struct ipc_call *c, size_t shared, char name[IPC_CALL_NAME_MAX + 1], uint64_t *in_len, uint64_t *cap)
 {
 	uint32_t limit = atomic_load_explicit(&c->spin, memory_order_relaxed);
-	uint32_t state;
+	uint32_t state, wish;
 
 	/* Right after a reply the host has yet to take it: REPLY and IDLE are both times to wait. */
 	for (uint32_t i = 0;; i++) {
@@ -283,6 +283,8 @@ int ipc_call_wait(struct ipc_call *c, size_t shared, char name[IPC_CALL_NAME_MAX
 	while (state == IPC_CALL_IDLE || state == IPC_CALL_REPLY) {
 		atomic_store(&c->target_waits, 1);
 		state = atomic_load(&c->state);
+		if (ipc_call_wished(c, &wish))
+			return 1;
 		if (state == IPC_CALL_IDLE || state == IPC_CALL_REPLY)
 			futex_wait(&c->state, state, NULL);
 		state = atomic_load(&c->state);
@@ -309,6 +311,43 @@ void ipc_call_reply(struct ipc_call *c, int64_t result)
 	atomic_store_explicit(&c->result, result, memory_order_relaxed);
 	if (atomic_compare_exchange_strong(&c->state, &state, IPC_CALL_REPLY) && atomic_load(&c->host_waits))
 		futex_wake(&c->state, 1);
+}
+
+/* A waiter sleeps on state, which stays as it is: until it has come to sleep it is woken again and again. */
+uint32_t ipc_call_wish(struct ipc_call *c, uint32_t wish)
+{
+	uint32_t number = (atomic_load(&c->wish) & ~(uint32_t)IPC_WISH_BITS) + IPC_WISH_BITS + 1;
+	atomic_store(&c->wish, number | wish);
+	futex_wake(&c->state, INT_MAX);
+	return number | wish;
+}
+
+bool ipc_call_granted(const struct ipc_call *c, uint32_t number)
+{
+	return atomic_load(&c->granted) == number;
+}
+
+void ipc_call_await_grant(struct ipc_call *c, uint32_t number, int ms)
+{
+	const struct timespec slice = {ms / 1000, ms % 1000 * 1000000};
+	uint32_t granted = atomic_load(&c->granted);
+	if (granted != number)
+		futex_wait(&c->granted, granted, &slice);
+	/* Between its look and its sleep the target missed it. */
+	if (!ipc_call_granted(c, number))
+		futex_wake(&c->state, INT_MAX);
+}
+
+bool ipc_call_wished(const struct ipc_call *c, uint32_t *wish)
+{
+	*wish = atomic_load(&c->wish);
+	return *wish != atomic_load(&c->granted);
+}
+
+void ipc_call_grant(struct ipc_call *c, uint32_t wish)
+{
+	atomic_store(&c->granted, wish);
+	futex_wake(&c->granted, INT_MAX);
 }
 
 void ipc_call_tell(struct ipc_call *c)

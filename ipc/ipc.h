@@ -67,6 +67,7 @@ struct ipc_call {
 	_Atomic int64_t result;
 	_Atomic uint32_t target_cpu; /* where the target last ran, + 1 */
 	_Atomic uint32_t told; /* see ipc_call_tell() */
+	_Atomic uint32_t wish, granted; /* see ipc_call_wish() */
 	char name[IPC_CALL_NAME_MAX + 1];
 };
 /* Offsets of the two data areas for a size per direction, and the whole length: page aligned. */
@@ -78,9 +79,20 @@ size_t ipc_call_total(size_t shared);
  * gone(arg) is asked between slices and ends the wait with -EPIPE. On 0 *result is what the target returned, unchecked. */
 int ipc_call_request(struct ipc_call *c, const char *name, uint64_t in_len, uint64_t cap, bool (*gone)(void *),
 	void *arg, int64_t *result);
-/* Target: waits for a request; copies name (terminated), in_len and cap, checked against shared. 0, -EPROTO, -EPIPE. */
+/* Target: waits for a request; copies name (terminated), in_len and cap, checked against shared. 0, -EPROTO, -EPIPE; 1: there
+ * is a wish of the host's to grant first. */
 int ipc_call_wait(struct ipc_call *c, size_t shared, char name[IPC_CALL_NAME_MAX + 1], uint64_t *in_len, uint64_t *cap);
 void ipc_call_reply(struct ipc_call *c, int64_t result);
+/* Host: what the target is to do between two calls, IPC_WISH_ bits. A number for the next two. */
+#define IPC_WISH_ANSWER 0
+#define IPC_WISH_TRIM 1
+#define IPC_WISH_BITS 1
+uint32_t ipc_call_wish(struct ipc_call *c, uint32_t wish);
+bool ipc_call_granted(const struct ipc_call *c, uint32_t number);
+void ipc_call_await_grant(struct ipc_call *c, uint32_t number, int ms);
+/* Target: whether there is a wish, which is then *wish; and that it is granted. */
+bool ipc_call_wished(const struct ipc_call *c, uint32_t *wish);
+void ipc_call_grant(struct ipc_call *c, uint32_t wish);
 /* Broker: gone() of a call that waits is to be asked soon, as there is something to be seen elsewhere. */
 void ipc_call_tell(struct ipc_call *c);
 /* Anyone: nobody will answer any more; wakes both sides. */

@@ -190,7 +190,8 @@ void child_start(struct ipc_message *m)
 		.cwd = m->fds[CWD],
 		.forks = start.pool == POOL_ZYGOTE,
 		.pool = start.pool != POOL_NONE,
-		.deadline = -1};
+		.deadline = -1,
+		.again = -1};
 	if (me.b.policy.abort)
 		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
 	m->fds[STATUS] = m->fds[CWD] = -1;
@@ -322,6 +323,7 @@ static void serve(struct child *c, struct ipc_message *m)
 				  "target began; all is served by the broker"
 				: "");
 	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
+	child_serves(c);
 }
 
 void init_says(struct child *c)
@@ -336,6 +338,8 @@ void init_says(struct child *c)
 			serve(c, &m);
 		else if (m.type == MESSAGE_FAILED)
 			child_started(c, o.error, o.text);
+		else if (m.type == MESSAGE_SUSPENDED)
+			child_suspended(c);
 		else if (m.type == MESSAGE_END && m.len == sizeof(c->end)) {
 			struct end end;
 			memcpy(&end, m.data, sizeof(end));
@@ -413,12 +417,22 @@ void status_says(struct child *c)
 {
 	struct ipc_message m;
 	struct reply reply;
+	uint32_t on;
 	int r = lends_recv(c, &m);
 	if (r == -EAGAIN)
 		return;
 	if (r == 1 && m.type == MESSAGE_FORK && c->forks) {
 		fork_start(c, &m);
 		ipc_message_close(&m);
+		return;
+	}
+	if (r == 1 && m.type == MESSAGE_TERM) {
+		child_term(c);
+		return;
+	}
+	if (r == 1 && m.type == MESSAGE_SUSPEND && m.len == sizeof(on)) {
+		memcpy(&on, m.data, sizeof(on));
+		child_suspend(c, on);
 		return;
 	}
 	if (r == 1 && m.type == MESSAGE_ANSWER && m.len == sizeof(reply)) {

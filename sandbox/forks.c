@@ -27,7 +27,8 @@ void fork_start(struct child *zygote, struct ipc_message *m)
 		.core = -1,
 		.cwd = -1,
 		.told = true,
-		.deadline = -1};
+		.deadline = -1,
+		.again = -1};
 	m->fds[STATUS] = -1;
 	if (ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call) == 0)
 		c->call = call;

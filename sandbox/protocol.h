@@ -42,6 +42,9 @@ enum message_type {
 	MESSAGE_CRASHED, /* broker to host: struct crashed; again, when there is a backtrace */
 	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
 	MESSAGE_LEND, /* host to broker, by a worker's status socket: struct lent [, descriptor] */
+	MESSAGE_TERM, /* host to broker: SIGTERM to the first process */
+	MESSAGE_SUSPEND, /* host to broker: all processes are to stand still (uint32_t 1), or to go on (0) */
+	MESSAGE_SUSPENDED, /* broker to host: struct outcome. init to broker: it has signalled them */
 };
 
 #define LEND_SLOTS 32u /* buffers that one target may be lent at once, or keep */
@@ -115,6 +118,10 @@ struct crashed {
 	char backtrace[1024];
 };
 
+/* Between host and target, by the channel. */
+#define MESSAGE_DATA 0x64617461
+#define MESSAGE_PING 0x70696e67 /* host to target, which looks for a wish (ipc_call_wish()) then; its program does not see it */
+
 /* How the first process ended, as init saw it, or a fork of a zygote. */
 struct end {
 	int32_t pid; /* in init's namespace; of the first process 0 */
@@ -132,6 +139,10 @@ struct ended {
 enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION, ENDED_BY_TRAFFIC };
 
 /* Shared memory of broker, init and a starting target, gone before hostile input comes. */
+/* Of broker to init, which is known by coming from outside of its pid namespace: nobody inside can look like that. */
+#define SIGNAL_STOP SIGUSR1
+#define SIGNAL_GO_ON SIGUSR2
+
 enum setup_state { SETUP_NEW, SETUP_CONFINED, SETUP_FAILED, SETUP_SERVED };
 struct setup {
 	_Atomic uint32_t state; /* futex word */

@@ -311,6 +311,9 @@ static int next_timeout(void)
 	for (struct child *c = me.children; c; c = c->next) {
 		if (c->forks && c->told)
 			c->deadline = -1;
+		int64_t again = suspend_tick(c, now);
+		if (again >= 0 && (first < 0 || again < first))
+			first = again;
 		if (c->deadline < 0)
 			continue;
 		if (c->deadline <= now) {

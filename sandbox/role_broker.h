@@ -55,6 +55,9 @@ struct child {
 	mode_t umask;
 	unsigned layers;
 	int64_t deadline; /* CLOCK_MONOTONIC milliseconds, or -1 */
+	bool suspended, asked; /* all of it is to stand still; the host waits to hear that it does */
+	int64_t again; /* suspended: when to say so once more */
+	int again_ms;
 	_Atomic uint32_t why;
 	bool seen;
 	struct end end;
@@ -108,6 +111,13 @@ void child_crash(struct child *c, const struct crash *crash);
 void child_tell(struct child *c, enum message_type type, const void *data, size_t len);
 void child_started(struct child *c, int error, const char *text); /* tells it once */
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
+
+/* suspend.c */
+void child_suspend(struct child *c, bool suspended);
+void child_suspended(struct child *c); /* init has signalled all its processes */
+void child_serves(struct child *c); /* init is there */
+void child_term(struct child *c);
+int64_t suspend_tick(struct child *c, int64_t now); /* when it wants to be called again, or -1 */
 
 /* forks.c */
 void fork_start(struct child *zygote, struct ipc_message *m);

@@ -135,6 +135,8 @@ _Noreturn void role_target(bool guest)
 		close(FD_CHANNEL); /* its forks would share it */
 	else if (target_new(&host, -1, FD_CHANNEL, -1, 0) < 0)
 		failed(s, -ENOMEM, "no room for the channel");
+	if (host)
+		host->wishes = call;
 
 	crash_begin();
 	if (!guest)

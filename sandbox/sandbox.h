@@ -190,6 +190,13 @@ struct airlock_target {
 	struct crashed *crash; /* what it said of one, or NULL */
 	uint64_t limits[LIMIT_COUNT];
 	struct lends_given *lends; /* buffer.c; NULL before the first */
+	bool starting; /* nobody waited for its start */
+	bool suspended, suspending; /* suspending: the broker has not answered yet */
+	int suspend_error;
+	bool stopping; /* it was asked to end */
+	bool serves; /* calls; else it is an entry or a program */
+	bool program;
+	struct ipc_call *wishes; /* inside of a target: where the host leaves them */
 };
 int map_own(int fd, size_t len, void **out);
 
@@ -211,12 +218,27 @@ void buffers_forget(struct airlock_target *t);
 int lends_begin(const struct ipc_lend *lends, unsigned count);
 void lends_end(void);
 
+/* ---- steer.c: targets that live long ---- */
+/* What the target is to do when it next comes to it: a number for ipc_call_granted(). */
+uint32_t wish_send(struct airlock_target *t, uint32_t wish);
+/* Inside of a target: takes what is not for the program off the channel. Whether a message for the program is left. */
+bool pings_take(struct airlock_target *t);
+/* Inside of a target, between two calls. */
+void wishes_grant(struct ipc_call *c);
+/* Asks it to end. */
+int stop_ask(struct airlock_target *t);
+struct ipc_message;
+void suspended_take(struct airlock_target *t, const struct ipc_message *m);
+
 /* ---- start.c ---- */
 /* airlock_start() of a pool's fresh target, which may be called at once: that it did not start, the first call tells, or
  * worker_await(). prepare: the function that it runs first, or NULL. The limit of wall time is the pool's to keep. */
 int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);
 int worker_await(struct airlock_target *t);
+/* airlock_start() that does not wait: airlock_dispatch() tells that it did not start by saying that it ended. */
+int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry, char *const argv[],
+	const struct airlock_options *options);
 /* airlock_start() of a zygote: entry is the function that prepares it, or NULL. */
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);

@@ -12,8 +12,13 @@ _Noreturn void serve_calls(struct ipc_call *call, size_t shared)
 	const unsigned char *in = (const unsigned char *)call + ipc_call_in_offset();
 	unsigned char *out = (unsigned char *)call + ipc_call_out_offset(shared);
 	for (;;) {
-		if (ipc_call_wait(call, shared, name, &in_len, &cap) < 0)
+		int r = ipc_call_wait(call, shared, name, &in_len, &cap);
+		if (r < 0)
 			_exit(0);
+		if (r == 1) {
+			wishes_grant(call);
+			continue;
+		}
 		const struct airlock_symbol *s = symbol_find(name);
 		if (!s || !s->function)
 			ipc_call_reply(call, INT64_MIN + ENOSYS);

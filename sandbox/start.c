@@ -221,7 +221,7 @@ static int send_start(struct broker_handle *h, struct start *start, const struct
 }
 
 static int start_with(struct airlock_target **out, struct broker_handle *h, struct start *start,
-	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words)
+	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words, bool waits)
 {
 	int status[2] = {-1, -1}, channel[2] = {-1, -1}, call = -1, null = -1, cwd = -1, r;
 	struct airlock_target *t = NULL;
@@ -256,6 +256,8 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	status[0] = channel[0] = -1;
 	snprintf(t->name, sizeof(t->name), "%s", start->name);
 	memcpy(t->limits, policy->p.limits, sizeof(t->limits));
+	t->program = start->kind == START_EXEC;
+	t->serves = !t->program && (start->pool != POOL_NONE || !*words->bytes);
 	t->ask = policy->ask;
 	t->ask_arg = policy->ask_arg;
 	atomic_fetch_add(&h->references, 1);
@@ -265,7 +267,9 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 		close(status[1]);
 		close(channel[1]);
 		status[1] = channel[1] = -1;
-		r = start->pool == POOL_FRESH ? 0 : worker_await(t);
+		t->starting = !waits;
+		if (waits)
+			r = worker_await(t);
 	}
 	if (r < 0)
 		airlock_free(t);
@@ -302,7 +306,7 @@ static int options_read(struct airlock_options *o, const struct airlock_options 
 }
 
 static int start_worker(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
-	char *const argv[], const struct airlock_options *options, enum start_pool pool)
+	char *const argv[], const struct airlock_options *options, enum start_pool pool, bool waits)
 {
 	struct airlock_options o;
 	struct words words = {0};
@@ -335,7 +339,7 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 	if (r == 0)
 		r = broker_get(&h, policy, -1, NULL);
 	if (h)
-		r = start_with(out, h, &start, policy, &o, &words);
+		r = start_with(out, h, &start, policy, &o, &words, waits);
 	broker_handle_free(h);
 	free(words.bytes);
 	return r;
@@ -344,7 +348,13 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options)
 {
-	return start_worker(out, policy, entry, argv, options, POOL_NONE);
+	return start_worker(out, policy, entry, argv, options, POOL_NONE, true);
+}
+
+int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry, char *const argv[],
+	const struct airlock_options *options)
+{
+	return start_worker(out, policy, entry, argv, options, POOL_NONE, false);
 }
 
 /* ---- zygotes ---- */
@@ -372,13 +382,13 @@ bool zygote_fits(const struct airlock_policy *policy, const char **why)
 int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options)
 {
-	return start_worker(out, policy, prepare, NULL, options, POOL_FRESH);
+	return start_worker(out, policy, prepare, NULL, options, POOL_FRESH, false);
 }
 
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options)
 {
-	return start_worker(out, policy, prepare, NULL, options, POOL_ZYGOTE);
+	return start_worker(out, policy, prepare, NULL, options, POOL_ZYGOTE, true);
 }
 
 int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
@@ -395,6 +405,7 @@ int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
 		snprintf(t->name, sizeof(t->name), "%s", zygote->name);
 		memcpy(t->limits, zygote->limits, sizeof(t->limits));
 		t->layers = zygote->layers;
+		t->serves = true;
 		atomic_fetch_add(&zygote->broker->references, 1);
 		t->broker = zygote->broker;
 		struct ipc_message m = {.type = MESSAGE_FORK, .fds = {status[1], call}, .fd_count = 2};
@@ -530,7 +541,7 @@ PUBLIC int airlock_exec(struct airlock_target **out, const struct airlock_policy
 	if (r == 0)
 		r = broker_get(&h, policy, program, realpath(path, real) ? real : path);
 	if (h)
-		r = start_with(out, h, &start, policy, &o, &words);
+		r = start_with(out, h, &start, policy, &o, &words, true);
 	broker_handle_free(h);
 	if (program >= 0)
 		close(program);

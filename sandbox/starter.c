@@ -307,6 +307,31 @@ static void init_tell(int socket, enum message_type type, const void *data, size
 	ipc_send(socket, &m, true);
 }
 
+/* The broker wants all of us to stand still, or to go on; init itself does neither. The kernel does not let a fork escape a
+ * signal that goes to all. That it comes from outside of the pid namespace (no number) is what nobody inside can pretend:
+ * rt_sigqueueinfo(2) takes no SI_USER. */
+static int stop_socket;
+static void on_stop(int number, siginfo_t *info, void *context)
+{
+	int error = errno;
+	(void)context;
+	if (info->si_code == SI_USER && info->si_pid == 0) {
+		kill(-1, number == SIGNAL_STOP ? SIGSTOP : SIGCONT);
+		ipc_send(stop_socket, &(struct ipc_message){.type = MESSAGE_SUSPENDED}, false);
+	}
+	errno = error;
+}
+
+static void stops_take(int socket)
+{
+	struct sigaction action = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | SA_RESTART};
+	stop_socket = socket;
+	sigfillset(&action.sa_mask);
+	sigaction(SIGNAL_STOP, &action, NULL);
+	sigaction(SIGNAL_GO_ON, &action, NULL);
+	signals_unblock();
+}
+
 /* One message of the broker's; all it says is "go on". */
 static void init_await(int socket)
 {
@@ -389,6 +414,7 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	if (descriptors_place(keep, to, 3) < 0)
 		_exit(1);
 	own.init = 3;
+	stops_take(3);
 	init_hand_over(&own, first, 4);
 	int status = 0;
 	struct rusage use;

@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define MESSAGE_DATA 0x64617461 /* what host and target send each other */
 #define QUESTIONS_MAX 64 /* between two looks whether a call has been answered */
 
 /* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
@@ -102,11 +101,14 @@ bool status_take(struct airlock_target *t, bool answers)
 			outcome.text[sizeof(outcome.text) - 1] = 0;
 			t->layers = outcome.layers;
 			t->failed = outcome.error;
+			t->starting = false;
 			t->ended = t->lost = outcome.error < 0;
 			if (t->ended) {
 				t->failure = strdup(outcome.text);
 				ipc_call_dead(t->call);
 			}
+		} else if (m.type == MESSAGE_SUSPENDED && m.len == sizeof(struct outcome)) {
+			suspended_take(t, &m);
 		} else if (m.type == MESSAGE_ENDED && m.len == sizeof(t->end)) {
 			memcpy(&t->end, m.data, sizeof(t->end));
 			t->ended = true;
@@ -182,16 +184,22 @@ PUBLIC int airlock_fd(const struct airlock_target *target)
 	return t->poll = fd;
 }
 
-/* Inside a target there is the channel alone; its end is the host's. */
+/* Inside a target there is the channel alone; its end is the host's, which may have closed but one direction. */
 static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 {
-	struct pollfd p = {.fd = t->channel, .events = POLLIN};
-	int r = poll(&p, 1, timeout_ms);
-	if (r < 0 && errno != EINTR)
-		return -errno;
-	if (r < 1)
-		return 0;
-	return p.revents & POLLIN ? 1 : 2;
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	for (;;) {
+		if (pings_take(t))
+			return 1;
+		struct pollfd p = {.fd = t->channel, .events = POLLIN | POLLRDHUP};
+		int ms = left(deadline), r = poll(&p, 1, ms);
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (r > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) && !pings_take(t))
+			return 2;
+		if (r < 1 && (ms == 0 || r < 0))
+			return 0;
+	}
 }
 
 PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
@@ -238,6 +246,8 @@ PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *mes
 	struct ipc_message m;
 	if (message->size < sizeof(*message))
 		return fail(-EINVAL, "message.size is wrong: use AIRLOCK_MESSAGE_INIT");
+	if (peer->inside)
+		pings_take(peer);
 	int r = ipc_recv(peer->channel, buffer, sizeof(buffer), 1, &m, false);
 	if (r == 0)
 		return fail(-EPIPE, "the other side is gone");

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of live_keeper share. */
+#ifndef AIRLOCK_TESTS_KEEPER_H
+#define AIRLOCK_TESTS_KEEPER_H
+
+#include "sandbox/airlock.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+#define NET_MS 20000 /* what takes longer on the slowest machine has failed */
+
+/* Memory that a target counts in. */
+#define COUNTERS 64
+struct counters {
+	_Atomic uint64_t of[COUNTERS];
+};
+extern struct counters *counters;
+
+int64_t clock_ms(void);
+struct airlock_policy *policy_made(const char *text);
+struct airlock_target *start(const struct airlock_policy *p, const char *entry, char *const argv[]);
+/* Starts an entry that gets a descriptor of the counters, and waits until the first n count. */
+struct airlock_target *counting(const struct airlock_policy *p, const char *entry, int n);
+uint64_t progress(int n, int ms);
+void settle(void);
+bool says(struct airlock_target *t, const char *words);
+bool echoes(struct airlock_target *t, const char *words);
+
+/* keeper_hostile.c */
+void hostile(const struct airlock_policy *p);
+#endif
