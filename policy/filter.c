@@ -222,8 +222,11 @@ enum order { KILLED, DIRECT, LOST, REQUESTED };
 /* A rule for the call of this native number. */
 static int rule(struct plan *p, enum order order, int number, unsigned count, const struct pack_condition *conditions)
 {
-	const struct promise_row row = {.name = syscall_name(number), .number = (int16_t)number};
-	int nr = row.name ? number_there(p, &row) : -1;
+	int nr = number;
+	if (p->arch != seccomp_arch_native()) {
+		const struct promise_row row = {.name = syscall_name(number), .number = (int16_t)number};
+		nr = row.name ? number_there(p, &row) : -1;
+	}
 	if (p->rule_count == RULES_MAX)
 		return -E2BIG;
 	if (nr < 0)

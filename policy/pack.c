@@ -36,6 +36,8 @@ struct writer {
 	size_t fixed[PACK_NUMBERS]; /* the instruction that returns it */
 	size_t enosys, kill, own;
 	bool broken;
+	uint16_t of[PACK_NUMBERS]; /* the number's first rule, counted from 1; 0: none */
+	uint16_t next[]; /* that of the rule's number which comes next */
 };
 
 static size_t put(struct writer *w, unsigned code, uint32_t k, size_t jt, size_t jf)
@@ -161,9 +163,9 @@ static size_t write_number(struct writer *w, uint32_t number)
 	size_t begin = put_return(w, w->p->other, NEAR);
 	for (unsigned order = PACK_ORDERS; order-- > 0;) { /* from the end */
 		size_t count = 0;
-		for (size_t i = 0; i < w->p->rule_count; i++) {
-			const struct pack_rule *rule = &w->p->rules[i];
-			if (rule->number != number || rule->order != order)
+		for (size_t i = w->of[number]; i; i = w->next[i - 1]) {
+			const struct pack_rule *rule = &w->p->rules[i - 1];
+			if (rule->order != order)
 				continue;
 			if (count == RULES) {
 				w->broken = true;
@@ -220,17 +222,31 @@ static void write_front(struct writer *w)
 
 int pack_program(const struct pack *p, struct sock_filter **out, size_t *len)
 {
-	struct writer *w = calloc(1, sizeof(*w));
+	if (p->rule_count > UINT16_MAX)
+		return -E2BIG;
+	struct writer *w = calloc(1, sizeof(*w) + p->rule_count * sizeof(w->next[0]));
 	if (!w)
 		return -ENOMEM;
 	w->p = p;
+	for (size_t i = p->rule_count; i > 0; i--) {
+		uint16_t *first = p->rules[i - 1].number < PACK_NUMBERS ? &w->of[p->rules[i - 1].number] : NULL;
+		if (!first)
+			continue;
+		w->next[i - 1] = *first;
+		*first = (uint16_t)i;
+	}
 	w->first = ROOM;
 	for (uint32_t nr = PACK_NUMBERS; nr-- > 0;)
 		w->entry[nr] = p->verdicts[nr] == PACK_ASK ? write_number(w, nr) : NOWHERE;
-	/* Close to the tree. */
-	for (uint32_t nr = 0; nr < PACK_NUMBERS; nr++)
-		if (p->verdicts[nr] != PACK_ASK)
-			w->fixed[nr] = put_return(w, p->verdicts[nr], NEAR);
+	/* Close to the tree. Most have their neighbour's. */
+	size_t last = ROOM;
+	for (uint32_t nr = 0; nr < PACK_NUMBERS; nr++) {
+		if (p->verdicts[nr] == PACK_ASK)
+			continue;
+		if (last == ROOM || w->code[last].k != p->verdicts[nr])
+			last = put_return(w, p->verdicts[nr], NEAR);
+		w->fixed[nr] = last;
+	}
 	w->own = put_return(w, p->own_verdict, NEAR);
 	w->kill = put_return(w, SECCOMP_RET_KILL_PROCESS, NEAR);
 	w->enosys = put_return(w, SECCOMP_RET_ERRNO | ENOSYS, NEAR);
