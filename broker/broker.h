@@ -558,6 +558,7 @@ int landlock_restrict_ruleset(int ruleset, bool all_threads);
 
 /* ---- opener.c: names without `c`, whatever bears them ---- */
 /* Forks it if there are such rules. After the anchors, before confinement, by a process with one thread. */
+bool opener_needed(const struct broker *b); /* there is something to open */
 int opener_start(struct broker *b, const char *name);
 /* A descriptor of what bears the name now, opened non-blocking; a negative errno. */
 int opener_open(struct broker *b, const struct unveil *rule, int flags);

@@ -94,13 +94,18 @@ static _Noreturn void serve(const struct broker *b, int socket)
 	_exit(0);
 }
 
-int opener_start(struct broker *b, const char *name)
+bool opener_needed(const struct broker *b)
 {
-	int pair[2], r;
 	bool any = false;
 	for (size_t i = 0; i < b->policy.unveil_count && !any; i++)
 		any = served(b, i);
-	if (!any)
+	return any;
+}
+
+int opener_start(struct broker *b, const char *name)
+{
+	int pair[2], r;
+	if (!opener_needed(b))
 		return 0;
 	r = ipc_pair(pair);
 	if (r < 0)

@@ -161,7 +161,7 @@ int filter_for(unsigned which)
 		/* A zygote's forks share theirs. */
 		.own_pids = !me.hello.in_place && (me.b.layers & AIRLOCK_LAYER_PID) && !(which & FILTER_ZYGOTE),
 		/* A nested target's directories are of wider mounts than its own rules. */
-		.empty_path_direct = me.b.private_mounts && me.nursery.mnt >= 0 && !me.nested && !nests_narrower(p),
+		.empty_path_direct = me.b.private_mounts && me.mounts && !me.nested && !nests_narrower(p),
 		.empty_string = me.hello.empty_string,
 		.count_tasks = p->limits[LIMIT_PROCESSES] != LIMIT_NONE,
 		.loading = kind == START_EXEC || policy_executes(p),

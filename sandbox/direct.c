@@ -29,6 +29,11 @@ static const struct unveil *first_direct(const struct policy *p)
 	return NULL;
 }
 
+bool direct_asked(const struct policy *p)
+{
+	return first_direct(p) != NULL;
+}
+
 static void note(struct direct *d, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void note(struct direct *d, const char *path, const char *format, ...)
 {

@@ -32,6 +32,7 @@ struct direct {
 	char note[400];
 };
 
+bool direct_asked(const struct policy *p); /* whether any path is to be direct */
 /* Decides whether the policy's `d` rules can be direct, and if so makes the clones. cwd: where targets usually start, or
  * NULL. b's anchors are open. d->on says the result; the only error is -ENOMEM. */
 int direct_plan(struct direct *d, const struct broker *b, const char *cwd);

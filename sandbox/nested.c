@@ -110,6 +110,7 @@ int nested_spawn(struct broker_handle **out, const struct broker_birth *birth)
 	h->nested = true;
 	snprintf(h->note, sizeof(h->note), "%s",
 		birth->policy->log >= 0 ? "the log of a nested target is that of the outermost host" : "");
+	pthread_mutex_init(&h->lock, NULL);
 	atomic_store(&h->references, 1);
 	*out = h;
 	h = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What all targets of a policy share: the empty namespaces with the empty root that targets enter. A network namespace
- * alone costs half a millisecond, so they are made once. Runs in the broker before it confines itself, and in a helper that
- * shares its memory and ends before these functions return.
+ * alone costs half a millisecond, so they are made once, and beside the broker, which meanwhile does what else there is to do
+ * before a target can be started: in a thread that ends before nursery_end() returns. What the broker's own thread gives up
+ * meanwhile, capabilities, paths, system calls, the kernel takes from that thread alone.
  */
 #include "sandbox/nursery.h"
 
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,25 +21,30 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* From <sys/mount.h>, which this libc's <linux/mount.h> does not suffer beside it. */
 #define MNT_DETACH_FLAG 2
 
-#define STACK 32768 /* of a helper; from the heap, for sanitizers watch what a frame leaves on our own stack */
+#define STACK 131072
+#define FILES 8
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* 6.9 */
+#endif
 
-/* What the helper is told, and what it says; it shares our memory and our descriptors, and we sleep meanwhile. */
+/* What the thread is told, and what it says. */
 struct birth {
-	struct nursery *nursery;
-	const char *const *paths;
-	int *clones; /* detached mounts, one for each path */
+	pthread_t thread;
+	struct nursery made, *nursery;
+	const char *paths[FILES];
+	int clones[FILES]; /* detached mounts, one for each path */
 	size_t count;
 	struct direct *direct; /* or NULL */
 	unsigned tolerate;
 	unsigned failed; /* the layer that could not be had */
-	int error;
+	int error, early; /* early: before there is the thread */
+	bool begun;
 };
 
 static const struct {
@@ -47,11 +54,11 @@ static const struct {
 	unsigned ioctl; /* PIDFD_GET_..._NAMESPACE, 6.11 */
 	const char *path;
 } spaces[] = {
-	{CLONE_NEWNET, AIRLOCK_LAYER_NETWORK, offsetof(struct nursery, net), 4, "/proc/self/ns/net"},
-	{CLONE_NEWIPC, AIRLOCK_LAYER_IPC, offsetof(struct nursery, ipc), 2, "/proc/self/ns/ipc"},
-	{CLONE_NEWUTS, AIRLOCK_LAYER_UTS, offsetof(struct nursery, uts), 10, "/proc/self/ns/uts"},
-	{CLONE_NEWCGROUP, AIRLOCK_LAYER_CGROUP, offsetof(struct nursery, cgroup), 1, "/proc/self/ns/cgroup"},
-	{CLONE_NEWNS, AIRLOCK_LAYER_MOUNT, offsetof(struct nursery, mnt), 3, "/proc/self/ns/mnt"},
+	{CLONE_NEWNET, AIRLOCK_LAYER_NETWORK, offsetof(struct nursery, net), 4, "/proc/thread-self/ns/net"},
+	{CLONE_NEWIPC, AIRLOCK_LAYER_IPC, offsetof(struct nursery, ipc), 2, "/proc/thread-self/ns/ipc"},
+	{CLONE_NEWUTS, AIRLOCK_LAYER_UTS, offsetof(struct nursery, uts), 10, "/proc/thread-self/ns/uts"},
+	{CLONE_NEWCGROUP, AIRLOCK_LAYER_CGROUP, offsetof(struct nursery, cgroup), 1, "/proc/thread-self/ns/cgroup"},
+	{CLONE_NEWNS, AIRLOCK_LAYER_MOUNT, offsetof(struct nursery, mnt), 3, "/proc/thread-self/ns/mnt"},
 };
 #define SPACES (sizeof(spaces) / sizeof(spaces[0]))
 
@@ -97,7 +104,7 @@ static int spaces_unshare(struct birth *b)
 
 static int spaces_open(struct birth *b)
 {
-	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int self = (int)syscall(SYS_pidfd_open, gettid(), PIDFD_THREAD);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < SPACES; i++) {
@@ -204,7 +211,7 @@ int nursery_root_probe(void)
 	return root_build(&b);
 }
 
-static int nursery_child(void *arg)
+static void *nursery_thread(void *arg)
 {
 	struct birth *b = arg;
 	int r = spaces_unshare(b);
@@ -223,8 +230,7 @@ static int nursery_child(void *arg)
 			b->nursery->layers |= AIRLOCK_LAYER_ROOT;
 	}
 	b->error = r;
-	syscall(SYS_exit, 0);
-	return 0;
+	return NULL;
 }
 
 /* Detached, read-only copies of the files' mounts: what may be moved into a namespace that we are not in. */
@@ -249,23 +255,52 @@ static void root_forget(struct nursery *n)
 	n->mnt = -1;
 }
 
-static int nursery_bear(struct birth *b, char *error, size_t len)
+static int begin(struct birth *b)
 {
-	char *stack = malloc(STACK);
+	pthread_attr_t attr;
 	sigset_t all, old;
 
-	if (!stack)
-		return nursery_failed(error, len, -ENOMEM, "no memory");
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
 	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
-	int pid = clone(nursery_child, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES, b);
-	if (pid < 0)
-		b->error = -errno;
-	else
-		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	free(stack);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int r = pthread_create(&b->thread, &attr, nursery_thread, b);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+struct birth *nursery_begin(
+	const int *file_fds, const char *const *file_paths, size_t count, struct direct *direct, unsigned tolerate)
+{
+	struct birth *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->made = (struct nursery){-1, -1, -1, -1, -1, 0};
+	b->nursery = &b->made;
+	b->direct = direct;
+	b->tolerate = tolerate;
+	for (size_t i = 0; i < FILES; i++)
+		b->clones[i] = -1;
+	b->early = count > FILES ? -E2BIG : clones_make(b->clones, file_fds, count);
+	if (b->early == 0) {
+		memcpy(b->paths, file_paths, count * sizeof(*file_paths));
+		b->count = count;
+	} else if (tolerate & AIRLOCK_LAYER_ROOT) {
+		b->early = 0;
+	}
+	if (b->early == 0)
+		b->error = begin(b);
+	b->begun = b->early == 0 && b->error == 0;
+	return b;
+}
+
+static int outcome(struct birth *b, char *error, size_t len)
+{
+	if (b->early < 0)
+		return nursery_failed(error, len, b->early,
+			"the layer root is missing: cannot clone the mount of a loader: %s", strerror(-b->early));
 	if (b->error == 0)
 		return 0;
 	if (b->failed == AIRLOCK_LAYER_ROOT && (b->tolerate & AIRLOCK_LAYER_ROOT)) {
@@ -277,48 +312,32 @@ static int nursery_bear(struct birth *b, char *error, size_t len)
 			 : nursery_failed(error, len, b->error, "cannot make namespaces: %s", strerror(-b->error));
 }
 
-static int make(struct nursery *n, const int *file_fds, const char *const *file_paths, size_t count,
-	struct direct *direct, unsigned tolerate, char *error, size_t len)
+int nursery_end(struct birth *b, struct nursery *n, char *error, size_t len)
 {
-	int clones[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
-	struct nursery made = {-1, -1, -1, -1, -1, 0};
-	struct birth b = {.nursery = &made,
-		.paths = file_paths,
-		.clones = clones,
-		.count = count,
-		.direct = direct,
-		.tolerate = tolerate};
-
-	if (count > sizeof(clones) / sizeof(clones[0]))
-		return nursery_failed(error, len, -E2BIG, "more than 8 files for an empty root");
-	int r = clones_make(clones, file_fds, count);
-	if (r < 0 && (tolerate & AIRLOCK_LAYER_ROOT)) {
-		b.count = 0;
-		r = 0;
-	}
+	if (!b)
+		return nursery_failed(error, len, -ENOMEM, "no memory");
+	if (b->begun)
+		pthread_join(b->thread, NULL);
+	int r = outcome(b, error, len);
+	for (size_t i = 0; i < FILES; i++)
+		if (b->clones[i] >= 0)
+			close(b->clones[i]);
 	if (r < 0)
-		nursery_failed(error, len, r, "the layer root is missing: cannot clone the mount of %s: %s",
-			count ? file_paths[0] : "", strerror(-r));
-	else
-		r = nursery_bear(&b, error, len);
-	for (size_t i = 0; i < sizeof(clones) / sizeof(clones[0]); i++)
-		if (clones[i] >= 0)
-			close(clones[i]);
-	if (r < 0)
-		nursery_close(&made);
-	*n = made;
+		nursery_close(&b->made);
+	*n = b->made;
+	free(b);
 	return r;
 }
 
 int nursery_make(struct nursery *n, const int *file_fds, const char *const *file_paths, size_t count, unsigned tolerate,
 	char *error, size_t len)
 {
-	return make(n, file_fds, file_paths, count, NULL, tolerate, error, len);
+	return nursery_end(nursery_begin(file_fds, file_paths, count, NULL, tolerate), n, error, len);
 }
 
 int nursery_make_direct(struct nursery *n, struct direct *direct, unsigned tolerate, char *error, size_t len)
 {
-	return make(n, NULL, NULL, 0, direct, tolerate, error, len);
+	return nursery_end(nursery_begin(NULL, NULL, 0, direct, tolerate), n, error, len);
 }
 
 void nursery_close(struct nursery *n)

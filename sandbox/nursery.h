@@ -34,6 +34,12 @@ struct nursery {
  * 0, or a negative errno with error set and *n closed. */
 int nursery_make(struct nursery *n, const int *file_fds, const char *const *file_paths, size_t count, unsigned tolerate,
 	char *error, size_t len);
+/* In two parts: the namespaces are made while the caller does something else, in a thread that may still run. What needs a
+ * single thread is done before or after. NULL is for nursery_end() to tell of. */
+struct birth;
+struct birth *nursery_begin(
+	const int *file_fds, const char *const *file_paths, size_t count, struct direct *direct, unsigned tolerate);
+int nursery_end(struct birth *b, struct nursery *n, char *error, size_t len);
 /* The same with direct trees in the root instead, whose root is then set. */
 int nursery_make_direct(struct nursery *n, struct direct *direct, unsigned tolerate, char *error, size_t len);
 void nursery_close(struct nursery *n);

@@ -120,27 +120,37 @@ static void read_hello(void)
 }
 /* ---- set-up ---- */
 
-/* With direct trees, or when they cannot be mounted without. */
-static void nursery_born(bool loads)
+static void nursery_begins(bool loads)
+{
+	int fds[4];
+	const char *paths[4];
+	size_t n = loads ? interpreters_open(fds, paths, 4) : 0;
+	me.birth = nursery_begin(fds, paths, n, NULL, me.b.policy.tolerate);
+	while (n > 0)
+		close(fds[--n]);
+}
+
+/* With direct trees; or without, when they cannot be mounted. */
+static void nursery_direct(bool loads)
 {
 	char error[400] = "";
-	int fds[4], r = -1;
-	const char *paths[4];
-	unsigned tolerate = me.b.policy.tolerate;
-	if (me.direct.on) {
-		/* The ELF interpreters lie in the loader's trees. */
-		r = nursery_make_direct(&me.nursery, &me.direct, tolerate, error, sizeof(error));
-		if (r < 0 || !(me.nursery.layers & AIRLOCK_LAYER_ROOT)) {
-			nursery_close(&me.nursery);
-			direct_give_up(&me.direct, &me.b, r < 0 ? error : "there is no mount namespace");
-		}
-	}
-	if (!me.direct.on) {
-		size_t n = loads ? interpreters_open(fds, paths, 4) : 0;
-		r = nursery_make(&me.nursery, fds, paths, n, tolerate, error, sizeof(error));
-	}
+	/* The ELF interpreters lie in the loader's trees. */
+	int r = nursery_make_direct(&me.nursery, &me.direct, me.b.policy.tolerate, error, sizeof(error));
+	if (r == 0 && me.nursery.layers & AIRLOCK_LAYER_ROOT)
+		return;
+	nursery_close(&me.nursery);
+	direct_give_up(&me.direct, &me.b, r < 0 ? error : "there is no mount namespace");
+	nursery_begins(loads);
+}
+
+static void nursery_born(void)
+{
+	char error[400] = "";
+	int r = me.birth ? nursery_end(me.birth, &me.nursery, error, sizeof(error)) : 0;
+	me.birth = NULL;
 	if (r < 0)
 		give_up(r, error);
+	me.b.layers |= me.nursery.layers;
 	me.b.direct_root = me.direct.on ? me.direct.root : 0;
 }
 
@@ -218,6 +228,9 @@ static void set_up(void)
 	me.b.makes_sockets = !me.b.in_place && broker_makes_sockets(p);
 	/* Whether programs are loaded: the one of `airlock run`, or what it executes. */
 	bool loads = me.program >= 0 || policy_executes(p);
+	bool direct = direct_asked(p);
+	if (!me.b.in_place && !direct)
+		nursery_begins(loads);
 	if (loads)
 		loader_rules(p);
 	r = broker_anchors_open(&me.b, user);
@@ -226,10 +239,12 @@ static void set_up(void)
 	r = direct_plan(&me.direct, &me.b, stands ? cwd : NULL);
 	if (r < 0)
 		give_up(r, "no memory for direct trees");
-	if (!me.b.in_place) {
-		nursery_born(loads);
-		me.b.layers |= me.nursery.layers | (user || geteuid() == 0 ? AIRLOCK_LAYER_PID : 0u);
-	}
+	if (!me.b.in_place && me.direct.on)
+		nursery_direct(loads);
+	else if (!me.b.in_place && direct)
+		nursery_begins(loads);
+	if (!me.b.in_place && (user || geteuid() == 0))
+		me.b.layers |= AIRLOCK_LAYER_PID;
 	prctl(PR_SET_DUMPABLE, 0);
 	struct landlock_extra extra = {.count = 0};
 	if (me.program >= 0)
@@ -238,6 +253,9 @@ static void set_up(void)
 		extra_interpreters(&extra);
 	for (size_t i = 0; i < me.direct.count; i++)
 		extra_descriptor(&extra, me.direct.entries[i].mount, me.direct.entries[i].perms);
+	/* Forks have one thread, and must find every lock of libc's free. */
+	if (policy_has_names(p) || opener_needed(&me.b))
+		nursery_born();
 	direct_mounts_close(&me.direct);
 	r = me.b.in_place ? 0 : opener_start(&me.b, me.hello.name);
 	if (r < 0)
@@ -255,7 +273,18 @@ static void set_up(void)
 	extra_close(&extra);
 	if (r < 0)
 		give_up(r, "the broker cannot confine itself");
-	r = filter_for(FILTER_OF(me.program >= 0 ? START_EXEC : START_WORKER, me.direct.on));
+	const unsigned first = FILTER_OF(me.program >= 0 ? START_EXEC : START_WORKER, me.direct.on);
+	bool mounts = me.mounts = !me.b.in_place;
+	r = filter_for(first);
+	if (me.b.in_place)
+		return r < 0 ? give_up(r, "cannot compile the filter") : (void)0;
+	nursery_born();
+	me.mounts = me.nursery.mnt >= 0;
+	if (r == 0 && me.mounts != mounts) {
+		free(me.filter[first]);
+		me.filter[first] = NULL;
+		r = filter_for(first);
+	}
 	if (r < 0)
 		give_up(r, "cannot compile the filter");
 }

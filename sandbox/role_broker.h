@@ -70,6 +70,8 @@ extern struct broker_role {
 	struct broker b;
 	struct hello hello;
 	struct nursery nursery;
+	struct birth *birth; /* while it is made */
+	bool mounts; /* there is a mount namespace in it, or is to be */
 	struct direct direct;
 	int control, host, image, program, setup_fd, epoll;
 	int ruleset; /* Landlock: of all targets */

@@ -47,9 +47,12 @@ unsigned layer_find(const char *word);
 struct broker_handle {
 	atomic_uint references;
 	int control;
+	pthread_mutex_t lock; /* of its first word: awaited, error, and what comes with it */
+	bool awaited;
+	int error;
 	pid_t pid;
 	unsigned layers;
-	char note[400]; /* what of the policy is served otherwise than asked, or "" */
+	char note[400]; /* what of the policy is served otherwise than asked, or ""; why there is an error */
 	uint64_t program_dev, program_ino; /* exec: the program that its Landlock domain lets through */
 	bool nested; /* asked by notifications, not by control */
 };
@@ -65,7 +68,10 @@ struct broker_birth {
 	uint64_t empty_string;
 	bool narrowable; /* in place: see policy/filter.h */
 };
+/* A worker's broker is still to say that it is ready: what it is to do can be sent to it at once. */
 int broker_spawn(struct broker_handle **out, const struct broker_birth *birth);
+int broker_ready(struct broker_handle *h); /* waits for that: 0, or a negative errno with its message */
+bool broker_failed(struct broker_handle *h); /* it was waited for, in vain */
 void broker_handle_free(struct broker_handle *h);
 /* Remembers the image and the name; called by airlock_init(). */
 int image_remember(int argc, char **argv);

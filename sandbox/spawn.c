@@ -269,6 +269,7 @@ void broker_handle_free(struct broker_handle *h)
 	if (!h || atomic_fetch_sub(&h->references, 1) != 1)
 		return;
 	close(h->control);
+	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
 
@@ -326,40 +327,64 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 	return r;
 }
 
-/* A broker of either kind, its control socket in *h, up to its first word. *lives: whether it said one. */
-static int give_birth(struct broker_handle *h, const struct broker_birth *birth, bool forked, bool *lives)
+/* Its first word. 0, or what it says is wrong; -ECHILD: it said nothing. Under h->lock. */
+static int first_word(struct broker_handle *h)
 {
-	int pair[2];
+	struct ipc_message m;
 	char *buffer = malloc(IPC_BYTES_MAX + 16);
-	int r = buffer ? ipc_pair(pair) : -ENOMEM;
-	if (r < 0) {
-		free(buffer);
-		return fail(r, "no memory or descriptors for a broker");
-	}
-	r = forked ? image_fork(pair[1]) : image_exec(pair[1], birth->in_place);
-	close(pair[1]);
-	if (r == 0)
-		r = say_hello(pair[0], birth, forked);
-	if (r == 0) {
-		struct ipc_message m;
-		r = ipc_recv(pair[0], buffer, IPC_BYTES_MAX + 16, 0, &m, true);
-		*lives = r == 1 && m.type == MESSAGE_READY && m.len == sizeof(struct outcome);
-		if (*lives) {
-			struct outcome outcome;
-			memcpy(&outcome, m.data, sizeof(outcome));
-			h->layers = outcome.layers;
-			h->pid = outcome.pid;
-			snprintf(h->note, sizeof(h->note), "%s", outcome.text);
-			r = outcome.error < 0 ? fail(outcome.error, "%s", outcome.text) : 0;
-		} else {
-			r = fail(-ECHILD, "the broker ended before it was ready; is airlock_init() first in main()?");
-		}
+	int r = buffer ? ipc_recv(h->control, buffer, IPC_BYTES_MAX + 16, 0, &m, true) : -ENOMEM;
+	h->awaited = false;
+	if (r == 1 && m.type == MESSAGE_READY && m.len == sizeof(struct outcome)) {
+		struct outcome outcome;
+		memcpy(&outcome, m.data, sizeof(outcome));
+		h->layers = outcome.layers;
+		h->pid = outcome.pid;
+		h->error = outcome.error;
+		snprintf(h->note, sizeof(h->note), "%s", outcome.text);
+	} else {
+		h->error = -ECHILD;
+		snprintf(h->note, sizeof(h->note),
+			"the broker ended before it was ready; is airlock_init() first in main()?");
 	}
 	free(buffer);
-	h->control = pair[0];
+	return h->error;
+}
+
+int broker_ready(struct broker_handle *h)
+{
+	pthread_mutex_lock(&h->lock);
+	if (h->awaited)
+		first_word(h);
+	pthread_mutex_unlock(&h->lock);
+	return h->error < 0 ? fail(h->error, "%s", h->note) : 0;
+}
+
+bool broker_failed(struct broker_handle *h)
+{
+	pthread_mutex_lock(&h->lock);
+	bool failed = h->error < 0;
+	pthread_mutex_unlock(&h->lock);
+	return failed;
+}
+
+/* A broker of either kind, its control socket in *h. It finds what it is told when it looks, and has yet to say a word. */
+static int give_birth(struct broker_handle *h, const struct broker_birth *birth, bool forked)
+{
+	int pair[2];
+	int r = ipc_pair(pair);
 	if (r < 0)
+		return fail(r, "no descriptors for a broker");
+	r = say_hello(pair[0], birth, forked);
+	if (r == 0)
+		r = forked ? image_fork(pair[1]) : image_exec(pair[1], birth->in_place);
+	close(pair[1]);
+	if (r < 0) {
 		close(pair[0]);
-	return r;
+		return r;
+	}
+	h->control = pair[0];
+	h->awaited = true;
+	return 0;
 }
 
 int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
@@ -373,15 +398,23 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 	struct broker_handle *h = calloc(1, sizeof(*h));
 	if (!h)
 		return fail(-ENOMEM, "no memory for a broker");
+	pthread_mutex_init(&h->lock, NULL);
 	/* A program that was executed with other rights than its caller's would not believe its role. */
-	bool lives = false;
 	int r = image >= 0 && !getauxval(AT_SECURE)
-			? give_birth(h, birth, false, &lives)
+			? give_birth(h, birth, false)
 			: fail(-ECHILD, "a program with others' rights cannot execute itself again");
-	/* In a chroot the image's loader or its libraries may be missing. */
-	if (r < 0 && !lives && birth->in_place)
-		r = give_birth(h, birth, true, &lives);
+	/* In place it is awaited here: in a chroot the image's loader or its libraries may be missing. */
+	if (birth->in_place) {
+		bool silent = r < 0;
+		if (r == 0 && (r = broker_ready(h)) < 0) {
+			silent = h->error == -ECHILD;
+			close(h->control);
+		}
+		if (r < 0 && silent && (r = give_birth(h, birth, true)) == 0 && (r = broker_ready(h)) < 0)
+			close(h->control);
+	}
 	if (r < 0) {
+		pthread_mutex_destroy(&h->lock);
 		free(h);
 		return r;
 	}

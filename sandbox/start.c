@@ -107,7 +107,7 @@ static int broker_get(struct broker_handle **out, const struct airlock_policy *p
 		h = NULL;
 	/* A broker that died is replaced; its targets are lost. */
 	char byte;
-	if (h && recv(h->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	if (h && (broker_failed(h) || recv(h->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
 		h = NULL;
 	if (!h) {
 		struct broker_birth birth = {.policy = policy, .program = program, .program_path = path, .setup = -1};
@@ -263,6 +263,9 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	atomic_fetch_add(&h->references, 1);
 	t->broker = h;
 	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, options->core, words);
+	/* It was sent before the broker was ready, which then has more to say than that it is gone. */
+	int ready = broker_ready(h);
+	r = ready < 0 ? ready : r;
 	if (r == 0) {
 		close(status[1]);
 		close(channel[1]);
