@@ -129,7 +129,7 @@ static int child_crashes(uint64_t number, int vforks)
 		write_to(number);
 		_exit(0);
 	}
-	return child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+	return child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status) ? -WTERMSIG(status) : 0;
 }
 
 static void fill(uint64_t bytes)

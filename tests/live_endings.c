@@ -49,7 +49,7 @@ static struct result once(
 		return r;
 	}
 	r.returned = airlock_call(t, "act", &j, sizeof(j), NULL, 0);
-	if (r.returned >= 0)
+	if (r.returned != -EPIPE)
 		airlock_kill(t);
 	airlock_wait(t, &r.status, NET_MS);
 	airlock_explain(t, r.sentence, sizeof(r.sentence));
@@ -232,7 +232,7 @@ static void ends_of_programs(struct airlock_policy *p)
 	struct {
 		size_t size;
 		enum airlock_end end;
-		int code, signal;
+		int code, signal, padding;
 		unsigned char guard[64];
 	} old = {.size = offsetof(struct airlock_status, requests)};
 	memset(old.guard, 0x5a, sizeof(old.guard));
@@ -278,7 +278,7 @@ static void lies(struct airlock_policy *p)
 	static const char *const ways[] = {"vfork", "fork"};
 	for (int i = 0; i < 2; i++) {
 		r = once(forks, NULL, ways[i], 8);
-		check(r.returned == SIGSEGV && r.status.end == AIRLOCK_KILLED && !r.status.fault_address &&
+		check(r.returned == -SIGSEGV && r.status.end == AIRLOCK_KILLED && !r.status.fault_address &&
 				!r.status.backtrace[0],
 			"a child's crash is not its target's", "%s: %zd %s", ways[i], r.returned, r.sentence);
 	}

@@ -18,7 +18,7 @@ sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev
 	unzip expat libarchive-tools libtiff-tools mupdf-tools qpdf ffmpeg dpkg-dev libarchive-dev libjansson-dev libcjson-dev libtiff-dev libwebp-dev libgif-dev \
 	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
 	libexpat1-dev libtls-dev locales tzdata dnsmasq-base dbus bind9-dnsutils bind9-host libc-ares-dev iproute2 \
-	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates || exit 1
+	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates gdb clang || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
@@ -213,6 +213,7 @@ everything() {
 	suite "live_names, $user" 900 "$@" "$copy/live_names" "$copy/airlock"
 	suite "live_bypass, $user" 900 "$@" "$copy/live_bypass" "$copy/airlock" "$copy/bypass_one"
 	suite "live_net_limits, $user" 900 "$@" "$copy/live_net_limits"
+	suite "live_endings, $user" 600 "$@" "$copy/live_endings"
 	suite "live_abort, $user" 600 $log "$@" "$copy/live_abort" "$copy/airlock"
 	for kind in one static; do
 		suite "hostile under airlock run, $kind, $user" 900 \
