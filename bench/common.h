@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the benchmarks share: a clock, medians, and lines "name<TAB>value<TAB>unit<TAB>note" that bench/run.sh turns
- * into one table. Every benchmark interleaves what it compares in rounds, so that the machine's moods hit all alike.
+ * What the benchmarks share: a clock, medians, and lines "what<TAB>median<TAB>beside<TAB>budget" that bench/run.sh turns
+ * into one table. A budget is at most, or at least when it begins with ">= ". Every benchmark interleaves what it
+ * compares in rounds, so that the machine's moods hit all alike. What is to be drawn goes to the file that BENCH_POINTS
+ * names, as lines "plot<TAB>series<TAB>x<TAB>y". With BENCH_QUICK set everything is done a few times only, to see that it
+ * works.
  */
 #ifndef AIRLOCK_BENCH_COMMON_H
 #define AIRLOCK_BENCH_COMMON_H
@@ -50,6 +53,32 @@ static inline double median(struct samples *s)
 		return 0;
 	qsort(s->ns, s->count, sizeof(*s->ns), compare_samples);
 	return s->ns[s->count / 2];
+}
+
+/* How often to do what is done n times, and at least `least` times, when there is time. */
+static inline int times(int n, int least)
+{
+	if (!getenv("BENCH_QUICK"))
+		return n;
+	return n / 50 > least ? n / 50 : least;
+}
+
+static inline void point(const char *plot, const char *series, double x, double y)
+{
+	const char *path = getenv("BENCH_POINTS");
+	FILE *f = path ? fopen(path, "ae") : NULL;
+
+	if (!f)
+		return;
+	fprintf(f, "%s\t%s\t%.0f\t%.4f\n", plot, series, x, y);
+	fclose(f);
+}
+
+/* A line that is not a time. */
+static inline void report_text(const char *name, const char *value, const char *beside, const char *budget)
+{
+	printf("%s\t%s\t%s\t%s\n", name, value, beside, budget);
+	fflush(stdout);
 }
 
 /* value in ns; beside: the ns it is compared with, or 0. */
