@@ -68,8 +68,8 @@ static struct {
 } ways[] = {
 	{"crash", "crash: call to its return", "crash: call to the status", "1 ms", AIRLOCK_CRASHED, false, {0}, {0}},
 	{"crash", NULL, "crash: call to the status with a backtrace", "20 ms", AIRLOCK_CRASHED, true, {0}, {0}},
-	{"violate", "violation: call to its return", "violation: call to the status", "1 ms", AIRLOCK_VIOLATED, false, {0},
-		{0}},
+	{"violate", "violation: call to its return", "violation: call to the status", "1 ms", AIRLOCK_VIOLATED, false,
+		{0}, {0}},
 };
 
 static void end_of_a_target(struct airlock_policy *policy, size_t way)

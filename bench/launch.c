@@ -24,11 +24,12 @@ static struct launcher {
 	{"airlock run", "3 x", "airlock run -p stdio /bin/true",
 		{(char *)"airlock", (char *)"run", (char *)"-p", (char *)"stdio", (char *)"/bin/true"}, false, {0}},
 	{"bwrap", "", "bwrap --unshare-all --ro-bind / / /bin/true",
-		{(char *)"bwrap", (char *)"--unshare-all", (char *)"--ro-bind", (char *)"/", (char *)"/", (char *)"/bin/true"},
+		{(char *)"bwrap", (char *)"--unshare-all", (char *)"--ro-bind", (char *)"/", (char *)"/",
+			(char *)"/bin/true"},
 		false, {0}},
 	{"minijail0", "", "minijail0 -v -p -l -e -N -n /bin/true",
-		{(char *)"minijail0", (char *)"-v", (char *)"-p", (char *)"-l", (char *)"-e", (char *)"-N", (char *)"-n",
-			(char *)"/bin/true"},
+		{(char *)"minijail0", (char *)"-v", (char *)"-p", (char *)"-l", (char *)"-e", (char *)"-N",
+			(char *)"-n", (char *)"/bin/true"},
 		false, {0}},
 	{"nsjail", "", "nsjail -Mo -q --chroot / /bin/true",
 		{(char *)"nsjail", (char *)"-Mo", (char *)"-q", (char *)"--chroot", (char *)"/", (char *)"--",
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
 		if (!launchers[i].took.count)
 			continue;
 		report(launchers[i].title, ns, "posix_spawn", i ? native : 0, launchers[i].budget);
-		point("launchers", launchers[i].name, (double)i, ns / 1e6);
+		point("starts: a program, /bin/true", launchers[i].name, (double)i, 1e9 / ns);
 	}
 	return 0;
 }
