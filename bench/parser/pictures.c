@@ -40,7 +40,8 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int width, height;
-	} pictures[] = {{"small.png", 96, 64}, {"large.png", 1600, 1200}, {"large.jpeg", 1600, 1200}};
+	} pictures[] = {
+		{"tiny.png", 12, 8}, {"small.png", 96, 64}, {"large.png", 1600, 1200}, {"large.jpeg", 1600, 1200}};
 	char path[4096];
 
 	for (size_t i = 0; argc == 2 && i < sizeof(pictures) / sizeof(*pictures); i++) {
@@ -48,7 +49,7 @@ int main(int argc, char **argv)
 		unsigned char *pixels = paint(w, h);
 
 		snprintf(path, sizeof(path), "%s/%s", argv[1], pictures[i].name);
-		if (i < 2)
+		if (i < 3)
 			good = stbi_write_png(path, w, h, 3, pixels, 3 * w);
 		else
 			good = stbi_write_jpg(path, w, h, 3, pixels, 90);
