@@ -266,10 +266,11 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	/* It was sent before the broker was ready, which then has more to say than that it is gone. */
 	int ready = broker_ready(h);
 	r = ready < 0 ? ready : r;
+	/* Only the broker's end is left, also of a start that failed: who waits is told when it goes. */
+	close(status[1]);
+	close(channel[1]);
+	status[1] = channel[1] = -1;
 	if (r == 0) {
-		close(status[1]);
-		close(channel[1]);
-		status[1] = channel[1] = -1;
 		t->starting = !waits;
 		if (waits)
 			r = worker_await(t);

@@ -208,6 +208,7 @@ static void job(unsigned long id, uint64_t *state, char *in, char *out)
 	/* A limit of the host is not an error of the job; it is told as what it is. */
 	if (of_scarcity(n) && (was_scarce % 2 || scarce != was_scarce)) {
 		counts[kind].scarce++;
+		nanosleep(&(struct timespec){0, 2000000}, NULL); /* else most jobs would be spent on that */
 		return;
 	}
 	if (wrong++ < 10)
