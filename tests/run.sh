@@ -233,6 +233,7 @@ chmod -R a+rX "$copy"
 step "openbsd programs, build" 900 sh tests/openbsd/build.sh "$build" "$scratch/openbsd"
 step "clang-tidy" 900 sh tests/tidy.sh "$build"
 suite "api" 200 sh tests/api.sh "$build"
+suite "sanitizer reports" 400 sh tests/sanitizer_reports.sh "$build"
 step "clang-format" 120 sh -c 'find . -path "./build*" -prune -o -name "*.[ch]" -print | xargs clang-format --dry-run -Werror'
 step "promises and system calls" 60 sh -c '"$0/tests/promise_table" | diff -u docs/promises.md -' "$build"
 step "manual" 60 mandoc -T lint -W warning docs/airlock.1 docs/airlock.3
