@@ -22,7 +22,8 @@
 #define MADE 2
 #define LOST_MAX 16 /* somebody kills them before they begin: better told than tried for ever */
 
-int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *))
+int zygote_prepare(
+	struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *))
 {
 	struct zygote *z = calloc(1, sizeof(*z));
 	if (!z)

@@ -50,7 +50,8 @@ struct zygote {
 };
 
 /* Before family_start(). 0 or -ENOMEM. first: the zygote, as the broker sees it. */
-int zygote_prepare(struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *));
+int zygote_prepare(
+	struct family *f, pid_t first, void (*on_barren)(struct instance *i, int error), void (*on_ready)(void *));
 /* Takes call. NULL: no memory. The fork is made when the zygote comes to it. */
 struct instance *zygote_fork(struct family *f, int call, void *arg);
 /* Under zygote.lock: a child of the zygote's init ended that no instance is. */

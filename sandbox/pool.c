@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define TRIES 3 /* of a call, with targets that did not start */
+#define TRIES 3 /* of a call, with targets that end before they take it */
 
 static void count(struct airlock_pool_stats *stats, enum airlock_end end)
 {
@@ -29,18 +29,18 @@ static void status_give(struct airlock_status *to, const struct airlock_status *
 	to->size = size;
 }
 
-/* One try, on a target that is there or is being started. Whether it was never there, and the call has not begun. */
-static bool try_call(struct airlock_target *t, const char *function, const void *in, size_t len, void *out, size_t cap,
-	const struct airlock_call_options *options, ssize_t *result)
+/* One try, on a target that is there or is being started. Whether it ended before it took the call: then another one can have
+ * it. Only of a target's first call this can be known, as until then it has read nothing that could make it lie. */
+static bool try_call(struct airlock_target *t, bool first, const char *function, const void *in, size_t len, void *out,
+	size_t cap, const struct airlock_call_options *options, ssize_t *result)
 {
 	(void)options;
 	*result = airlock_call(t, function, in, len, out, cap);
-	return *result == -EPIPE && t->failed;
+	return *result == -EPIPE && t->ended && first && !atomic_load(&t->call->target_cpu);
 }
 
 /* What became of the target; r: there was none. The message is the call's. */
-static ssize_t call_end(
-	struct airlock_pool *pool, struct slot *s, int r, ssize_t result, struct airlock_status *status)
+static ssize_t call_end(struct airlock_pool *pool, struct slot *s, int r, ssize_t result, struct airlock_status *status)
 {
 	struct airlock_status ended = AIRLOCK_STATUS_INIT;
 	const bool broken = result == -EPIPE || result == -EPROTO || result == -ETIMEDOUT || result == -ECANCELED;
@@ -92,7 +92,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 			pool_refill(pool);
 		if (r < 0)
 			break;
-		if (!try_call(s->target, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
+		if (!try_call(s->target, !s->calls, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
 			break;
 	}
 	return call_end(pool, s, r, result, status);

@@ -32,7 +32,8 @@ struct waiter {
 };
 
 struct airlock_pool {
-	pthread_mutex_t lock; /* of all that follows, for moments only: nothing is waited for under it, but on its conditions */
+	pthread_mutex_t
+		lock; /* of all that follows, for moments only: nothing is waited for under it, but on its conditions */
 	const struct airlock_policy *policy;
 	struct airlock_pool_options o; /* complete: no 0 stands for something else */
 	bool forks;

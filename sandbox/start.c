@@ -221,7 +221,8 @@ static int send_start(struct broker_handle *h, struct start *start, const struct
 }
 
 static int start_with(struct airlock_target **out, struct broker_handle *h, struct start *start,
-	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words, bool waits)
+	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words,
+	bool waits)
 {
 	int status[2] = {-1, -1}, channel[2] = {-1, -1}, call = -1, null = -1, cwd = -1, r;
 	struct airlock_target *t = NULL;
@@ -355,8 +356,8 @@ PUBLIC int airlock_start(struct airlock_target **out, const struct airlock_polic
 	return start_worker(out, policy, entry, argv, options, POOL_NONE, true);
 }
 
-int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry, char *const argv[],
-	const struct airlock_options *options)
+int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options)
 {
 	return start_worker(out, policy, entry, argv, options, POOL_NONE, false);
 }

@@ -170,8 +170,7 @@ static ssize_t pose(const void *in, size_t len, void *out, size_t cap)
 		through += syscall(DOOR, 8, 1) >= 0;
 		through += syscall(DOOR, 9, ENOMEM) >= 0;
 		for (unsigned long made = 0; made < 3; made++) {
-			long pid = syscall(
-				SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | SIGCHLD, 0, made, &id, &id);
+			long pid = syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | SIGCHLD, 0, made, &id, &id);
 			if (pid == 0)
 				_exit(0);
 			through += pid > 0;
@@ -411,8 +410,8 @@ void hostile_forks(const char *dir)
 	struct answer a = ask(pool, "spoil", dir);
 	check(a.result == 0, "a fork changes all that is its own", "%zd %s", a.result, airlock_message());
 	a = ask(pool, "unspoiled", dir);
-	check(!strcmp(a.text, first.text) && strstr(a.text, "opened"), "and nothing that is another's", "\"%s\" after \"%s\"",
-		a.text, first.text);
+	check(!strcmp(a.text, first.text) && strstr(a.text, "opened"), "and nothing that is another's",
+		"\"%s\" after \"%s\"", a.text, first.text);
 
 	start_beside(&b, pool, "occupy", dir);
 	int writer = open(other, O_RDWR | O_CLOEXEC);
@@ -424,8 +423,8 @@ void hostile_forks(const char *dir)
 
 	start_beside(&b, pool, "flood", NULL);
 	a = ask(pool, "refused_once", NULL);
-	check(strstr(a.status.violation, "promise inet") != NULL, "a flood of refusals hides no sibling's", "%zd \"%s\"",
-		a.result, a.status.violation);
+	check(strstr(a.status.violation, "promise inet") != NULL, "a flood of refusals hides no sibling's",
+		"%zd \"%s\"", a.result, a.status.violation);
 	pthread_join(b.thread, NULL);
 	check(b.answer.result == 0, "the flood ends", "%zd", b.answer.result);
 	a = ask(pool, "refused_once", NULL);

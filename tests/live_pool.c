@@ -127,8 +127,7 @@ pid_t pool_process(const char *word)
 struct answer ask(struct airlock_pool *pool, const char *function, const char *in)
 {
 	struct answer a = {.status = AIRLOCK_STATUS_INIT};
-	a.result = airlock_pool_call(
-		pool, function, in, in ? strlen(in) : 0, a.text, sizeof(a.text) - 1, &a.status);
+	a.result = airlock_pool_call(pool, function, in, in ? strlen(in) : 0, a.text, sizeof(a.text) - 1, &a.status);
 	return a;
 }
 
@@ -424,8 +423,8 @@ static void refused(void)
 {
 	static const struct {
 		const char *policy, *why;
-	} cases[] = {{"pledge stdio proc", "proc"}, {"pledge stdio exec", "exec"}, {"pledge stdio\nlimit processes 9", "limit"},
-		{"pledge", "stdio"}};
+	} cases[] = {{"pledge stdio proc", "proc"}, {"pledge stdio exec", "exec"},
+		{"pledge stdio\nlimit processes 9", "limit"}, {"pledge", "stdio"}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct airlock_policy *p = policy_of(cases[i].policy);
 		struct airlock_pool *pool = NULL;

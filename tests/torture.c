@@ -157,7 +157,13 @@ static uint32_t next_random(uint64_t *state)
 static enum kind pick(uint64_t *state)
 {
 	const uint32_t r = next_random(state) % 1000;
-	return r < 800 ? ECHO : r < 880 ? BIG : r < 920 ? CRASH : r < 950 ? LEAVE : r < 980 ? VIOLATE : r < 980 ? HANG : SPOIL;
+	return r < 800   ? ECHO
+	       : r < 880 ? BIG
+	       : r < 920 ? CRASH
+	       : r < 950 ? LEAVE
+	       : r < 980 ? VIOLATE
+	       : r < 980 ? HANG
+			 : SPOIL;
 }
 
 /* What a call may say, besides that somebody killed its target. */
@@ -212,8 +218,8 @@ static void job(unsigned long id, uint64_t *state, char *in, char *out)
 		return;
 	}
 	if (wrong++ < 10)
-		printf("# job %lu (%s): %zd, end %d, code %d, signal %d: %s | %s\n", id, names[kind], n, s.end, s.code, s.signal,
-			airlock_message(), s.violation);
+		printf("# job %lu (%s): %zd, end %d, code %d, signal %d: %s | %s\n", id, names[kind], n, s.end, s.code,
+			s.signal, airlock_message(), s.violation);
 }
 
 static void *worker(void *arg)
@@ -483,14 +489,17 @@ int main(int argc, char **argv)
 	}
 	struct airlock_pool_stats s = AIRLOCK_POOL_STATS_INIT;
 	airlock_pool_stats(pool, &s);
-	printf("# seed %u: %lu jobs by %u threads in %.1f s; %lu crashed, %lu violated, %lu timed out, %lu exited, %lu spoiled "
+	printf("# seed %u: %lu jobs by %u threads in %.1f s; %lu crashed, %lu violated, %lu timed out, %lu exited, %lu "
+	       "spoiled "
 	       "their memory\n",
 		seed0, asked, threads, took, (unsigned long)counts[CRASH].asked, (unsigned long)counts[VIOLATE].asked,
-		(unsigned long)counts[HANG].asked, (unsigned long)counts[LEAVE].asked, (unsigned long)counts[SPOIL].asked);
-	printf("# killed: %lu targets, %lu zygotes, %lu inits, %lu brokers, which cost %lu jobs; %lu shortages, which cost "
+		(unsigned long)counts[HANG].asked, (unsigned long)counts[LEAVE].asked,
+		(unsigned long)counts[SPOIL].asked);
+	printf("# killed: %lu targets, %lu zygotes, %lu inits, %lu brokers, which cost %lu jobs; %lu shortages, which "
+	       "cost "
 	       "%lu; %llu targets started\n",
-		(unsigned long)kills[0], (unsigned long)kills[1], (unsigned long)kills[2], (unsigned long)kills[3], spoiled,
-		(unsigned long)shortages, of_want, (unsigned long long)s.started);
+		(unsigned long)kills[0], (unsigned long)kills[1], (unsigned long)kills[2], (unsigned long)kills[3],
+		spoiled, (unsigned long)shortages, of_want, (unsigned long long)s.started);
 	check(asked == jobs && answered == jobs && s.calls == jobs, "each call returns, once",
 		"%lu asked, %lu answered, %llu by the pool's count", asked, answered, (unsigned long long)s.calls);
 	check(wrong == 0, "and rightly", "%lu did not", (unsigned long)wrong);
