@@ -301,12 +301,21 @@ struct request {
 	char canonical[PATH_MAX]; /* the object's path, when known */
 };
 
-/* What a handler says. */
+/* What a handler says. As small as it is, it is returned in two registers. */
 struct answer {
-	enum { ANSWER_ERROR, ANSWER_VALUE, ANSWER_FD, ANSWER_CONTINUE, ANSWER_SLOW, ANSWER_NONE } kind;
-	int error; /* positive errno */
-	int64_t value;
+	union {
+		int64_t value;
+		int error; /* positive errno, of ANSWER_ERROR alone */
+	};
 	int fd; /* the broker's; closed after it was placed in the target */
+	enum __attribute__((packed)) {
+		ANSWER_ERROR,
+		ANSWER_VALUE,
+		ANSWER_FD,
+		ANSWER_CONTINUE,
+		ANSWER_SLOW,
+		ANSWER_NONE
+	} kind;
 	bool cloexec; /* of the target's descriptor */
 	bool sole; /* fd must be closed here before the target has the answer: see lane.c */
 };

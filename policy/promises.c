@@ -149,28 +149,21 @@ static const struct promise_row rows[] = {
 #include "policy/promises.inc"
 };
 
-static const struct {
-	const char *name, *help;
-} words[PROMISE_COUNT] = {
-#define PROMISE(name, help) {#name, help},
+static const char *const words[PROMISE_COUNT] = {
+#define PROMISE(name, help) #name,
 #include "policy/promise_names.inc"
 #undef PROMISE
 };
 
 const char *promise_name(unsigned index)
 {
-	return index < PROMISE_COUNT ? words[index].name : NULL;
-}
-
-const char *promise_help(unsigned index)
-{
-	return index < PROMISE_COUNT ? words[index].help : NULL;
+	return index < PROMISE_COUNT ? words[index] : NULL;
 }
 
 static unsigned find_word(const char *word, size_t len)
 {
 	unsigned i = 0;
-	while (i < PROMISE_COUNT && (strncmp(words[i].name, word, len) != 0 || words[i].name[len] != '\0'))
+	while (i < PROMISE_COUNT && (strncmp(words[i], word, len) != 0 || words[i][len] != '\0'))
 		i++;
 	return i;
 }
@@ -203,7 +196,7 @@ const char *promises_format(uint64_t set, char *buf, size_t len)
 		buf[0] = '\0';
 	for (unsigned i = 0; i < PROMISE_COUNT && at < len; i++) {
 		if (set >> i & 1) {
-			int n = snprintf(buf + at, len - at, "%s%s", at ? " " : "", words[i].name);
+			int n = snprintf(buf + at, len - at, "%s%s", at ? " " : "", words[i]);
 			at += n > 0 ? (size_t)n : 0;
 		}
 	}

@@ -20,7 +20,6 @@ enum promise {
 #define PROMISES_ALL (((UINT64_C(1) << PROMISE_COUNT) - 1) & ~PROMISE_BIT(error))
 
 const char *promise_name(unsigned index); /* NULL past the last */
-const char *promise_help(unsigned index); /* one line for the manual */
 
 /* pledge(2)'s rules: words separated by runs of ' ', a leading space or unknown word is -EINVAL and *bad (if not
  * NULL) points into text at the word; longer than 1023 bytes is -ENAMETOOLONG; "" is the empty set. */

@@ -121,7 +121,7 @@ static int limit_of(const struct airlock_target *t, const struct airlock_status 
 
 void ending_status(const struct airlock_target *t, struct airlock_status *status)
 {
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	const struct crashed *crash = t->crash;
 	s.end = classify(t, &s.code, &s.signal);
 	s.requests = t->end.requests;
@@ -246,7 +246,7 @@ static const char *const by_limit[LIMIT_COUNT] = {
 
 PUBLIC const char *airlock_explain(const struct airlock_target *target, char *buf, size_t len)
 {
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	char what[600] = "", refused[500] = "";
 	ending_status(target, &s);
 	const bool limit = s.limit >= 0 && by_limit[s.limit];

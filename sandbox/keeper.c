@@ -105,7 +105,7 @@ static int next(struct airlock_keeper *k, struct airlock_target *t, const struct
 
 static int ended(struct airlock_keeper *k)
 {
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	airlock_wait(k->target, &s, 0);
 	/* It may be some time until it is closed. */
 	epoll_ctl(k->epoll, EPOLL_CTL_DEL, airlock_fd(k->target), NULL);
@@ -246,7 +246,7 @@ PUBLIC int airlock_keeper_fd(const struct airlock_keeper *keeper)
 
 PUBLIC void airlock_keeper_free(struct airlock_keeper *keeper)
 {
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	if (!keeper)
 		return;
 	if (keeper->target && !keeper->target->ended && stop_ask(keeper->target) == 0)

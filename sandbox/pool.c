@@ -42,7 +42,7 @@ static bool try_call(struct airlock_target *t, bool first, const char *function,
 /* What became of the target; r: there was none. The message is the call's. */
 static ssize_t call_end(struct airlock_pool *pool, struct slot *s, int r, ssize_t result, struct airlock_status *status)
 {
-	struct airlock_status ended = AIRLOCK_STATUS_INIT;
+	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
 	const bool broken = result == -EPIPE || result == -EPROTO || result == -ETIMEDOUT || result == -ECANCELED;
 	ended.end = AIRLOCK_LOST;
 	if (r == 0) {
@@ -71,7 +71,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	void *out, size_t cap, const struct airlock_call_options *options, struct airlock_status *status)
 {
 	struct airlock_call_options o = AIRLOCK_CALL_OPTIONS_INIT;
-	struct airlock_status ended = AIRLOCK_STATUS_INIT;
+	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
 	struct slot *s;
 	ssize_t result = 0;
 	if (options && options->size < sizeof(size_t))

@@ -356,7 +356,7 @@ PUBLIC void airlock_free(struct airlock_target *target)
 	if (!target)
 		return;
 	if (!target->inside) {
-		struct airlock_status s = AIRLOCK_STATUS_INIT;
+		struct airlock_status s = {.size = sizeof(s), .limit = -1};
 		airlock_kill(target);
 		if (target->asking) /* whoever asked it goes on with it */
 			return;

@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One line for the manual each. */
+static const char *const help[PROMISE_COUNT] = {
+#define PROMISE(name, help) help,
+#include "policy/promise_names.inc"
+#undef PROMISE
+};
+
 static bool direct(const struct promise_row *row)
 {
 	return row->kind == ROW_ALLOW || row->kind == ROW_OWN || row->kind == ROW_TASK || row->kind == ROW_NAMED;
@@ -66,8 +73,7 @@ int main(void)
 	list("Direct: ", 0, direct);
 	for (unsigned i = 0; i < PROMISE_COUNT; i++) {
 		printf("## %s\n\n%c%s.\n\n", promise_name(i),
-			promise_help(i)[0] - ('a' <= promise_help(i)[0] && promise_help(i)[0] <= 'z') * 32,
-			promise_help(i) + 1);
+			help[i][0] - ('a' <= help[i][0] && help[i][0] <= 'z') * 32, help[i] + 1);
 		list("Direct: ", UINT64_C(1) << i, direct);
 		list("Brokered: ", UINT64_C(1) << i, brokered);
 	}
