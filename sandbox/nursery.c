@@ -290,9 +290,10 @@ struct birth *nursery_begin(
 	} else if (tolerate & AIRLOCK_LAYER_ROOT) {
 		b->early = 0;
 	}
-	if (b->early == 0)
-		b->error = begin(b);
-	b->begun = b->early == 0 && b->error == 0;
+	const int r = b->early == 0 ? begin(b) : 0;
+	b->begun = b->early == 0 && r == 0;
+	if (r < 0) /* else the thread says how it went */
+		b->error = r;
 	return b;
 }
 
