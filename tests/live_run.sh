@@ -211,7 +211,7 @@ status "limit cpu" 152 "airlock: .*cpu\|airlock: .*time\|airlock: .*processor" r
 status "limit memory" 1 "" run -p stdio,rpath,prot_exec -v r:/usr -l memory=200M -- \
 	/usr/bin/python3 -I -c 'x = bytearray(300 << 20)'
 is "limit memory is seen by the program" grep -q MemoryError run.err
-status "limit file-size" 153 "" run -l file-size=4K -p "stdio rpath wpath cpath" -v "r:$data" -v "rwc:$work/out" -- \
+status "limit file-size" 153 "airlock: dd was ended for a file larger than its limit of 4 KiB" run -l file-size=4K -p "stdio rpath wpath cpath" -v "r:$data" -v "rwc:$work/out" -- \
 	dd "if=$data/lines" "of=$work/out/big" bs=64k count=1 status=none
 [ "$(wc -c <out/big 2>/dev/null || echo 0)" -le 4096 ]
 is "limit file-size bounds the file" test $? = 0

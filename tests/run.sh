@@ -18,7 +18,7 @@ sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev
 	unzip expat libarchive-tools libtiff-tools mupdf-tools qpdf ffmpeg dpkg-dev libarchive-dev libjansson-dev libcjson-dev libtiff-dev libwebp-dev libgif-dev \
 	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
 	libexpat1-dev libtls-dev locales tzdata dnsmasq-base dbus bind9-dnsutils bind9-host libc-ares-dev iproute2 \
-	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates gdb clang || exit 1
+	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates gdb clang libclang-rt-dev || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"

@@ -273,6 +273,9 @@ static int finish(const struct airlock_target *target, const struct airlock_stat
 		return status->code;
 	case AIRLOCK_CRASHED:
 	case AIRLOCK_KILLED:
+		/* A limit was the cause: the signal alone says that to few. */
+		if (status->signal == SIGXFSZ && status->limit == AIRLOCK_LIMIT_FILE_SIZE)
+			fprintf(stderr, "airlock: %s\n", airlock_explain(target, line, sizeof(line)));
 		return 128 + (status->signal ? status->signal : SIGKILL);
 	default:
 		fprintf(stderr, "airlock: %s\n", airlock_explain(target, line, sizeof(line)));
