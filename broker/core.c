@@ -361,25 +361,39 @@ static void registers_take(struct elf_prstatus *s, const ucontext_t *u, uint64_t
 }
 #endif
 
+/* A thread that is traced stopped, or is dead and was waited for: before that its process' parent cannot. */
+static bool thread_wait(pid_t tid, int *status)
+{
+	for (int ms = 0; ms < STOP_MS; ms++) {
+		pid_t n = waitpid(tid, status, __WALL | WNOHANG);
+		if (n != 0)
+			return n == tid;
+		pause_ms(1);
+	}
+	return false;
+}
+
 /* Whether it stopped; *pending is the signal that it was about to take. */
 static bool thread_stop(pid_t tid, int *pending)
 {
 	int status;
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-	for (int ms = 0; ms < STOP_MS; ms++) {
-		pid_t n = waitpid(tid, &status, __WALL | WNOHANG);
-		if (n == tid && WIFSTOPPED(status)) {
-			*pending = status >> 16 ? 0 : WSTOPSIG(status);
-			return true;
-		}
-		if (n != 0)
-			return false;
-		pause_ms(1);
+	if (!thread_wait(tid, &status)) {
+		/* What does not stop is not let go again either. It is the end of a process that has crashed. */
+		kill(tid, SIGKILL);
+		thread_wait(tid, &status);
+		return false;
 	}
-	/* What does not stop is not let go again either. It is the end of a process that has crashed. */
-	kill(tid, SIGKILL);
-	waitpid(tid, &status, __WALL);
-	return false;
+	if (WIFSTOPPED(status))
+		*pending = status >> 16 ? 0 : WSTOPSIG(status);
+	return WIFSTOPPED(status);
+}
+
+static void thread_go(pid_t tid, int pending)
+{
+	int status;
+	if (ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)pending) < 0) /* killed meanwhile */
+		thread_wait(tid, &status);
 }
 
 /* The others stand still and are looked at. */
@@ -431,7 +445,12 @@ void core_write(const struct request *r, const siginfo_t *info)
 	struct stat st;
 	if (memory_read(r, r->args[2], &u, offsetof(ucontext_t, uc_mcontext) + sizeof(u.uc_mcontext)) < 0)
 		return;
-	pthread_mutex_lock(&core_lock);
+	/* Another core may go to a reader that stands still. */
+	while (pthread_mutex_trylock(&core_lock)) {
+		if (!request_alive(r) || atomic_load(&f->stopping))
+			return;
+		pause_ms(5);
+	}
 	/* One file has room for one core: the first. */
 	if (fstat(f->core, &st) == 0 && !(S_ISREG(st.st_mode) && st.st_size > 0)) {
 		c->pid = r->tid;
@@ -451,7 +470,7 @@ void core_write(const struct request *r, const siginfo_t *info)
 		if (helper > 0)
 			await(r, helper);
 		for (size_t i = 1; i < c->threads; i++)
-			ptrace(PTRACE_DETACH, c->thread[i].pr_pid, NULL, (void *)(long)pending[i]);
+			thread_go(c->thread[i].pr_pid, pending[i]);
 	}
 	pthread_mutex_unlock(&core_lock);
 }

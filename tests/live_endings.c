@@ -429,6 +429,21 @@ static void cores(struct airlock_policy *p)
 			r.sentence);
 		close(ends[1]);
 	}
+	/* Its wall limit ends what a reader holds up, threads and all. */
+	if (pipe2(ends, O_CLOEXEC) == 0) {
+		struct airlock_policy *wall = policy_of("stdio");
+		struct timespec from, to;
+		airlock_policy_limit(wall, AIRLOCK_LIMIT_WALL, 1500);
+		o.core = ends[1];
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		r = once(wall, &o, "thread", 8);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		check(r.status.end == AIRLOCK_TIMED_OUT && to.tv_sec - from.tv_sec < 8,
+			"core: to a pipe that nobody reads", "%s, %d s", r.sentence, (int)(to.tv_sec - from.tv_sec));
+		close(ends[0]);
+		close(ends[1]);
+		airlock_policy_free(wall);
+	}
 	o.core = 1000;
 	r = once(p, &o, "write", 8);
 	check(strstr(r.sentence, "no start: options.core is not open") != NULL, "core: to nothing", "%s", r.sentence);
