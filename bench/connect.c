@@ -178,8 +178,8 @@ int main(int argc, char **argv)
 		airlock_policy_connect(policy, rule[1]) < 0 || airlock_start(&t, policy, NULL, NULL, NULL) < 0)
 		fail("a target", airlock_message());
 	const struct job both = {false, false, 300, port[0]}, connects = {true, false, 300, port[0]},
-			 sends = {false, true, 300, port[1]}, many = {false, false, MANY, port[0]};
-	for (int round = 0; round < ROUNDS; round++) {
+			 sends = {false, true, 300, port[1]}, many = {false, false, times(MANY, 100), port[0]};
+	for (int round = 0; round < times(ROUNDS, 1); round++) {
 		measure(&native, NULL, &both);
 		measure(&brokered, t, &both);
 		measure(&alone_native, NULL, &connects);

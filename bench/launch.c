@@ -38,7 +38,9 @@ static struct launcher {
 	{"firejail", "", "firejail --quiet --noprofile /bin/true",
 		{(char *)"firejail", (char *)"--quiet", (char *)"--noprofile", (char *)"/bin/true"}, false, {0}},
 	{"crun", "", "crun run, its own spec, /bin/true",
-		{(char *)"crun", (char *)"run", (char *)"--bundle", (char *)"", (char *)"airlock-bench"}, false, {0}},
+		{(char *)"crun", (char *)"--cgroup-manager=disabled", (char *)"run", (char *)"--bundle", (char *)"",
+			(char *)"airlock-bench"},
+		false, {0}},
 	{"systemd-run", "", "systemd-run --wait -p DynamicUser=yes /bin/true",
 		{(char *)"systemd-run", (char *)"--quiet", (char *)"--wait", (char *)"-p", (char *)"DynamicUser=yes",
 			(char *)"/bin/true"},
@@ -75,7 +77,7 @@ int main(int argc, char **argv)
 		struct launcher *l = &launchers[i];
 
 		if (strcmp(l->name, "crun") == 0)
-			l->argv[3] = argc > 2 ? argv[2] : (char *)"/nonexistent";
+			l->argv[4] = argc > 2 ? argv[2] : (char *)"/nonexistent";
 		double ns = spawn(l->argv);
 		l->missing = ns < 0;
 		if (ns < 0)

@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 	struct airlock_target *t = start(&policy, false), *d = start(&direct_policy, true);
 	if (!t || !d)
 		return 1;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < times(ROUNDS, 1); round++) {
 		measure(&native, NULL, &opens);
 		measure(&brokered, t, &opens);
 		measure(&direct, d, &opens);

@@ -27,6 +27,25 @@ static ssize_t picture(const void *in, size_t len, void *out, size_t cap)
 }
 AIRLOCK_FUNCTION(picture)
 
+/* Nothing but arithmetic, on memory that is there. */
+static ssize_t compute(const void *in, size_t len, void *out, size_t cap)
+{
+	static uint32_t data[1 << 16];
+	uint32_t x = 1;
+
+	(void)in;
+	(void)len;
+	for (int i = 0; i < 4000000; i++) {
+		x = x * 1664525 + 1013904223;
+		data[x >> 16] += x;
+	}
+	if (cap < sizeof(data[0]))
+		return -EINVAL;
+	memcpy(out, &data[x >> 16], sizeof(data[0]));
+	return sizeof(data[0]);
+}
+AIRLOCK_FUNCTION(compute)
+
 static struct {
 	unsigned char *data;
 	int len;
@@ -142,7 +161,7 @@ static void load(const char *directory, const char *name)
 
 static void compare(const char *directory, const char *name, const char *what, int repeat)
 {
-	struct samples took[WAYS] = {0};
+	struct samples took[WAYS] = {0}, ratios[WAYS] = {0};
 	static unsigned char expected[CAP];
 
 	load(directory, name);
@@ -151,7 +170,9 @@ static void compare(const char *directory, const char *name, const char *what, i
 		fail(name, "is not decoded");
 	memcpy(expected, out, (size_t)size);
 	repeat = times(repeat, 1);
-	for (int round = -1; round < times(ROUNDS, 1); round++)
+	for (int round = -1; round < times(ROUNDS, 1); round++) {
+		double native = 0;
+
 		for (size_t way = 0; way < WAYS; way++) {
 			memset(out, 0, (size_t)size);
 			uint64_t from = now_ns();
@@ -161,10 +182,14 @@ static void compare(const char *directory, const char *name, const char *what, i
 			double ns = (double)(now_ns() - from) / repeat;
 			if (memcmp(out, expected, (size_t)size) != 0)
 				fail(ways[way].name, "other pixels than native");
-			if (round >= 0)
+			if (way == 0)
+				native = ns;
+			if (round >= 0) {
 				sample(&took[way], ns);
+				sample(&ratios[way], native / ns);
+			}
 		}
-	double native = median(&took[0]);
+	}
 	for (size_t way = 0; way < WAYS; way++) {
 		char title[128], value[64], ratio[64] = "";
 		double ns = median(&took[way]), rate = size / ns * 1e3;
@@ -172,11 +197,36 @@ static void compare(const char *directory, const char *name, const char *what, i
 		snprintf(title, sizeof(title), "%s, %s", what, ways[way].name);
 		snprintf(value, sizeof(value), "%.*f MB/s", rate < 100 ? 1 : 0, rate);
 		if (way)
-			snprintf(ratio, sizeof(ratio), "%.2f of native", native / ns);
+			snprintf(ratio, sizeof(ratio), "%.2f of native", median(&ratios[way]));
 		report_text(title, value, ratio, ways[way].budget);
 		snprintf(title, sizeof(title), "parser: %s", what);
 		point(title, ways[way].name, (double)way, rate);
 	}
+}
+
+static void computing(void)
+{
+	struct samples ratios = {0}, took = {0}, natives = {0};
+	uint32_t result;
+
+	for (int round = -1; round < times(31, 1); round++) {
+		uint64_t t0 = now_ns();
+		compute(NULL, 0, &result, sizeof(result));
+		uint64_t t1 = now_ns();
+		if (airlock_call(target, "compute", "x", 1, &result, sizeof(result)) != sizeof(result))
+			fail("compute", airlock_message());
+		uint64_t t2 = now_ns();
+		if (round < 0)
+			continue;
+		sample(&natives, (double)(t1 - t0));
+		sample(&took, (double)(t2 - t1));
+		sample(&ratios, (double)(t2 - t1) / (double)(t1 - t0));
+	}
+	report("computing, native", median(&natives), "", 0, "");
+	char value[64], ratio[64];
+	snprintf(value, sizeof(value), "%.2f ms", median(&took) / 1e6);
+	snprintf(ratio, sizeof(ratio), "%.3f x native", median(&ratios));
+	report_text("computing, in a target", value, ratio, "1.01 x");
 }
 
 int main(int argc, char **argv)
@@ -196,6 +246,7 @@ int main(int argc, char **argv)
 	Z_decoder_init_module();
 	Z_decoder_instantiate(&instance);
 #endif
+	computing();
 	compare(argv[1], "small.png", "stb_image, PNG of 96 x 64", 100);
 	compare(argv[1], "large.png", "stb_image, PNG of 1600 x 1200", 1);
 	compare(argv[1], "large.jpeg", "stb_image, JPEG of 1600 x 1200", 2);

@@ -163,6 +163,10 @@ void sapi_start(struct sapi *s, const char *path)
 	if (s->pid == 0) {
 		dup2(to[0], 0);
 		dup2(from[1], 1);
+		/* It says there what its unwinder makes of each crash. */
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		if (null >= 0 && !getenv("BENCH_VERBOSE"))
+			dup2(null, 2);
 		execl(path, path, (char *)NULL);
 		_exit(127);
 	}
