@@ -160,7 +160,7 @@ everything() {
 		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_loops; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
 	suite "live_view, $user" 900 "$@" "$copy/live_view" "$copy/airlock"
