@@ -7,6 +7,7 @@
  */
 #include "broker/names.h"
 #include "broker/resolver.h"
+#include "ipc/ipc.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -58,9 +59,7 @@ struct names {
 /* Goes on while the machine sleeps, as life times do. */
 static int64_t now_ms(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return clock_ms(CLOCK_BOOTTIME);
 }
 
 /* ---- the list of names ---- */

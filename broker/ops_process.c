@@ -7,6 +7,7 @@
 #include "broker/limits.h"
 #include "broker/nest.h"
 #include "policy/promises.h"
+#include "ipc/ipc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -137,9 +138,7 @@ struct answer op_task(struct request *r)
 		return answer_error(EPERM);
 	if (limit == LIMIT_NONE)
 		return go_on;
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	int64_t now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	int64_t now = monotonic_ms();
 	uint64_t count = 0;
 	if (each_process(r, count_one, &count))
 		return answer_error(EAGAIN);

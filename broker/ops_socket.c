@@ -9,6 +9,7 @@
 #include "broker/names.h"
 #include "broker/socket.h"
 #include "policy/promises.h"
+#include "ipc/ipc.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -164,20 +165,13 @@ static int connect_soon(const struct endpoint *s, const struct name *n, struct t
 	return e == -EAGAIN || e == -EINTR ? -EINPROGRESS : e;
 }
 
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Where many are under way they are looked at now and then, rather than each by a thread. -EAGAIN: it goes on. */
 static int connect_parked(struct request *r, struct job *j)
 {
 	struct pollfd ready = {j->s.fd, POLLOUT, 0};
 	struct timeval own;
 	if (j->until && poll(&ready, 1, 0) == 0) {
-		if (clock_ms() >= j->until)
+		if (monotonic_ms() >= j->until)
 			return -EALREADY;
 		return request_signalled(r) || !request_alive(r) ? -EINTR : -EAGAIN;
 	}
@@ -186,7 +180,8 @@ static int connect_parked(struct request *r, struct job *j)
 		return e;
 	if (!j->until) {
 		j->begun = j->begun || e == -EINPROGRESS;
-		j->until = own.tv_sec || own.tv_usec ? clock_ms() + own.tv_sec * 1000 + own.tv_usec / 1000 : INT64_MAX;
+		j->until = own.tv_sec || own.tv_usec ? monotonic_ms() + own.tv_sec * 1000 + own.tv_usec / 1000
+						     : INT64_MAX;
 	}
 	return -EAGAIN;
 }

@@ -9,6 +9,7 @@
 #include "broker/nest.h"
 #include "broker/zygote.h"
 #include "policy/promises.h"
+#include "ipc/ipc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,13 +39,6 @@ struct answer op_refused(struct request *r)
 	else
 		r->why = not_brokered;
 	return answer_error(EPERM);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* Whether this refusal is news. One system call instruction in libc makes all calls of a kind, so what was asked is a
@@ -77,7 +71,7 @@ static bool news(struct family *f, const struct request *r)
 		fresh = one->report_tokens > 0;
 		one->report_tokens -= fresh;
 	} else if (fresh) {
-		int64_t now = now_ms();
+		int64_t now = clock_ms(CLOCK_MONOTONIC_COARSE);
 		int64_t more = f->report_time ? (now - f->report_time) * TOKENS_A_SECOND / 1000 : TOKENS;
 		if (more > 0) {
 			f->report_tokens = more + f->report_tokens > TOKENS ? TOKENS

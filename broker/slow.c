@@ -12,6 +12,7 @@
 #include "broker/carrier.h"
 #include "broker/socket.h"
 #include "broker/zygote.h"
+#include "ipc/ipc.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -80,12 +81,6 @@ static void wake_mask(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
-static int64_t clock_ms(void)
-{
-	struct timespec t = after(0, 0);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Under l->lock. Takes r's hold on its state, and its job. */
 static bool park(struct slow_lane *l, const struct request *r, bool due)
 {
@@ -117,8 +112,8 @@ static bool unpark(struct slow_lane *l, struct worker *w)
 static bool is_due(const struct parked *p)
 {
 	struct pollfd fd = {p->request.job->s.fd, POLLOUT, 0};
-	return p->due || clock_ms() >= p->request.job->until || poll(&fd, 1, 0) != 0 || !request_alive(&p->request) ||
-	       request_signalled(&p->request);
+	return p->due || monotonic_ms() >= p->request.job->until || poll(&fd, 1, 0) != 0 ||
+	       !request_alive(&p->request) || request_signalled(&p->request);
 }
 
 bool slow_crowded(struct family *f)

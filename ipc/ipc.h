@@ -8,6 +8,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* ---- time, in milliseconds ---- */
+
+int64_t clock_ms(clockid_t clock);
+int64_t monotonic_ms(void); /* of CLOCK_MONOTONIC */
+
 /* ---- messages: one SEQPACKET record each ---- */
 
 #define IPC_FDS_MAX 64

@@ -278,7 +278,7 @@ void child_start(struct ipc_message *m)
 	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
 	const uint64_t wall = broker_policy(&me.b)->limits[LIMIT_WALL];
 	if (wall != LIMIT_NONE && (!c->pool || c->forks)) /* a zygote's is that of its preparation */
-		c->deadline = now_ms() + (int64_t)wall;
+		c->deadline = monotonic_ms() + (int64_t)wall;
 }
 
 /* ---- what init says ---- */

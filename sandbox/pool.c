@@ -79,7 +79,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	if (options)
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	o.size = sizeof(o);
-	const int64_t deadline = o.timeout_ms < 0 ? -1 : pool_now() + o.timeout_ms;
+	const int64_t deadline = o.timeout_ms < 0 ? -1 : monotonic_ms() + o.timeout_ms;
 	int r = slot_take(pool, &s, deadline);
 	if (r < 0) {
 		ended.end = AIRLOCK_TIMED_OUT;

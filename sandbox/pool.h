@@ -52,7 +52,6 @@ struct airlock_pool {
 	struct airlock_pool_stats stats;
 };
 
-int64_t pool_now(void); /* CLOCK_MONOTONIC milliseconds */
 /* A slot for the caller, in the order of asking. 0; -ETIMEDOUT when there is none by the deadline (-1: none). */
 int slot_take(struct airlock_pool *p, struct slot **out, int64_t deadline);
 /* Under the lock: no longer the caller's. */

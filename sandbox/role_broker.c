@@ -47,13 +47,6 @@ _Noreturn void give_up(int error, const char *text)
 	_exit(1);
 }
 
-int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void watch(int fd, uint32_t events, struct watch *w)
 {
 	struct epoll_event e = {.events = events, .data.ptr = w};
@@ -336,7 +329,7 @@ static void limits_say(void)
 
 static int next_timeout(void)
 {
-	int64_t now = now_ms(), first = nested_tick(now);
+	int64_t now = monotonic_ms(), first = nested_tick(now);
 	for (struct child *c = me.children; c; c = c->next) {
 		if (c->forks && c->told)
 			c->deadline = -1;

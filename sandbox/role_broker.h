@@ -90,7 +90,6 @@ extern struct broker_role {
 /* role_broker.c */
 void outcome_set(struct outcome *o, int error, unsigned layers, const char *text);
 _Noreturn void give_up(int error, const char *text); /* before READY */
-int64_t now_ms(void);
 void watch(int fd, uint32_t events, struct watch *w);
 void unwatch(int fd); /* and close it */
 pid_t pid_of(int pidfd); /* as the broker sees it */

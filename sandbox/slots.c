@@ -16,13 +16,6 @@
 #define PUBLIC __attribute__((visibility("default")))
 #define TRIES 3 /* to start what a dying broker was asked for */
 
-int64_t pool_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- zygotes ---- */
 
 /* Under the lock. What is left to be freed, outside of it: that may take time. */
@@ -196,7 +189,7 @@ void slot_give(struct airlock_pool *p, struct slot *s)
 		TAILQ_INSERT_TAIL(&p->dying, s, next);
 	} else {
 		/* What was used last is warm; of those that were not, the oldest is sure to be there. */
-		s->since = pool_now();
+		s->since = monotonic_ms();
 		if (s->calls)
 			TAILQ_INSERT_HEAD(&p->idle, s, next);
 		else
@@ -268,7 +261,7 @@ static struct slot *excess_take(struct airlock_pool *p)
 	if (p->idle_count <= p->o.min || p->o.idle_ms < 0)
 		return NULL;
 	s = TAILQ_LAST(&p->idle, slots);
-	if (pool_now() - s->since < p->o.idle_ms)
+	if (monotonic_ms() - s->since < p->o.idle_ms)
 		return NULL;
 	TAILQ_REMOVE(&p->idle, s, next);
 	p->idle_count--;

@@ -23,13 +23,6 @@
 #define SLICE_MS 50
 #define SUSPEND_MS 5000 /* the broker answers at once, if it gets to run */
 
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- in the target ---- */
 
 void wishes_grant(struct ipc_call *c)
@@ -83,10 +76,10 @@ PUBLIC int airlock_ping(struct airlock_target *target, int timeout_ms)
 		return r;
 	if (target->suspended)
 		return fail(-EBUSY, "the target is suspended");
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX : monotonic_ms() + timeout_ms;
 	uint32_t number = wish_send(target, IPC_WISH_ANSWER);
 	while (!ipc_call_granted(target->call, number)) {
-		int64_t left = deadline - clock_ms();
+		int64_t left = deadline - monotonic_ms();
 		if (left <= 0)
 			return fail(-ETIMEDOUT, "the target does not answer");
 		ipc_call_await_grant(target->call, number, left < SLICE_MS ? (int)left : SLICE_MS);
@@ -151,9 +144,9 @@ static int suspend(struct airlock_target *t, uint32_t on)
 	r = ipc_send(t->status, &m, true);
 	if (r < 0)
 		return fail(r, "the broker is gone: %s", strerror(-r));
-	int64_t deadline = clock_ms() + SUSPEND_MS;
+	int64_t deadline = monotonic_ms() + SUSPEND_MS;
 	while (t->suspending && !t->ended) {
-		int64_t left = deadline - clock_ms();
+		int64_t left = deadline - monotonic_ms();
 		if (left <= 0)
 			return fail(-ETIMEDOUT, "the broker does not answer");
 		poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, (int)left);

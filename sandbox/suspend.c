@@ -43,7 +43,7 @@ static int signal_all(struct child *c, bool stop)
 static void apply(struct child *c)
 {
 	int r = signal_all(c, c->suspended);
-	c->again = c->suspended ? now_ms() + c->again_ms : -1;
+	c->again = c->suspended ? monotonic_ms() + c->again_ms : -1;
 	if (r == 1)
 		return;
 	if (r < 0) {

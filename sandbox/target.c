@@ -152,18 +152,11 @@ static bool message_waits(struct airlock_target *t)
 	return false;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int left(int64_t deadline)
 {
 	if (deadline < 0)
 		return -1;
-	int64_t ms = deadline - now_ms();
+	int64_t ms = deadline - monotonic_ms();
 	return ms < 0 ? 0 : ms > 1000000000 ? 1000000000 : (int)ms;
 }
 
@@ -187,7 +180,7 @@ PUBLIC int airlock_fd(const struct airlock_target *target)
 /* Inside a target there is the channel alone; its end is the host's, which may have closed but one direction. */
 static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	for (;;) {
 		if (pings_take(t))
 			return 1;
@@ -208,7 +201,7 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		return dispatch_inside(target, timeout_ms);
 	if (target->asking)
 		return busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target);
 		if (message_waits(target))
@@ -281,7 +274,7 @@ static int call_failed(struct airlock_target *t, const char *function, int r)
 	if (r != -EPIPE)
 		return fail(r, "the call of %s failed: %s", function, strerror(-r));
 	/* The shared memory died first; the reason follows on the socket. */
-	int64_t deadline = now_ms() + 2000;
+	int64_t deadline = monotonic_ms() + 2000;
 	while (!t->ended && left(deadline) > 0)
 		if (airlock_dispatch(t, left(deadline)) == 1)
 			poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, left(deadline));
@@ -324,7 +317,7 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
 	if (target->asking)
 		return busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target);
 		if (target->ended)
