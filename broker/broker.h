@@ -245,6 +245,10 @@ struct family {
 	/* Of its arg, or of its instance's: the descriptor of memory that the host lends it under that number, which is then
 	 * the caller's; or a negative errno. On the lane. NULL: nobody lends it anything. */
 	int (*on_attach)(void *arg, uint64_t id);
+	/* Or NULL, and there is a listener: on the lane's thread, first. Waits for it, until `stopping`; a negative errno when
+	 * there is to be none. What it returned is passed to on_born() once it is served (0), or cannot be. */
+	int (*on_birth)(void *arg);
+	void (*on_born)(void *arg, int error);
 	void *arg;
 	struct asks *asks; /* ask.c; NULL before the first question */
 	struct budget *budget; /* what its limits leave it: limits.h; or NULL */
@@ -253,7 +257,7 @@ struct family {
 	const struct nest_ops *nest; /* NULL: no targets of its own. Set before family_start(). See nest.h */
 };
 
-/* The caller sets broker, listener, pidfd, starting, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
+/* The caller sets broker, listener (or on_birth), pidfd, starting, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
  * also when it fails; starts the lane's thread. first: the pid of the first process as the broker
  * sees it, whose tag is set now; its whole family inherits it. */
 int family_start(struct family *f, pid_t first, int cwd, mode_t umask);

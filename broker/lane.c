@@ -126,6 +126,27 @@ static void serve(struct lane *lane)
 	state_release(f, r->state);
 }
 
+static int listen_to(struct family *f)
+{
+	int domain;
+	socklen_t len = sizeof(domain);
+	f->carrier = getsockopt(f->listener, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ? &carrier_listener
+										       : &carrier_socket;
+	return f->carrier->start(f);
+}
+
+/* The lane is there before its family is confined: nobody else need be woken for that. */
+static bool lane_born(struct family *f)
+{
+	int listener = f->on_birth(f->arg);
+	if (listener < 0)
+		return false;
+	f->listener = listener;
+	int err = listen_to(f);
+	f->on_born(f->arg, err);
+	return err == 0;
+}
+
 static void *lane_main(void *arg)
 {
 	struct lane *lane = arg;
@@ -135,6 +156,8 @@ static void *lane_main(void *arg)
 	sigaddset(&set, WAKE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	thread_own_fs();
+	if (f->on_birth && !lane_born(f))
+		return NULL;
 	bool ended = false;
 	while (!atomic_load(&f->stopping) && !ended) {
 		enum received got = f->carrier->receive(f, &lane->request);
@@ -185,9 +208,9 @@ static int lane_start(struct family *f)
 	pthread_attr_t attr;
 	if (sigaction(WAKE_SIGNAL, &wake, NULL))
 		return -errno;
-	int started = f->carrier->start(f);
-	if (started < 0)
-		return started;
+	int listening = f->on_birth ? 0 : listen_to(f);
+	if (listening < 0)
+		return listening;
 	f->lane_data = lane_new(f);
 	if (!f->lane_data)
 		return -ENOMEM;
@@ -255,7 +278,8 @@ void family_stop(struct family *f)
 	zygote_stop(f);
 	lane_free(f->lane_data);
 	f->lane_data = NULL;
-	f->carrier->stop(f);
+	if (f->carrier)
+		f->carrier->stop(f);
 	int *const fds[] = {&f->listener, &f->pidfd, &f->pidns};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (*fds[i] >= 0)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,14 +109,14 @@ static bool direct_at(int cwd, char path[PATH_MAX])
 	return me.direct.on && canonical_of(NULL, &me.b, cwd, path) == 0 && direct_holds(&me.direct, path);
 }
 
-static int setup_make(struct setup **out, const struct start *start, const char *words, const char *cwd)
+static int setup_make(struct setup **out, size_t *out_len, const struct start *start, const char *words, const char *cwd)
 {
 	unsigned kind = FILTER_OF(start->kind, cwd) | (start->pool == POOL_ZYGOTE ? FILTER_ZYGOTE : 0u);
 	int r = filter_for(kind);
 	if (r < 0)
 		return r;
 	size_t filter_bytes = me.filter_len[kind] * sizeof(struct sock_filter);
-	size_t len = sizeof(struct setup) + filter_bytes + start->words_len;
+	size_t len = *out_len = sizeof(struct setup) + filter_bytes + start->words_len;
 	int fd = ipc_memfd("airlock-setup", NULL, len, false);
 	void *memory;
 	if (fd < 0)
@@ -144,11 +145,6 @@ static int setup_make(struct setup **out, const struct start *start, const char 
 	memcpy((char *)s->filter + filter_bytes, words, start->words_len);
 	*out = s;
 	return fd;
-}
-
-static size_t setup_len(const struct setup *s)
-{
-	return sizeof(*s) + s->filter_len * sizeof(struct sock_filter) + s->words_len;
 }
 
 /* What a guest is told when it runs: as struct setup has it, without what it has behind it. */
@@ -192,6 +188,7 @@ void child_start(struct ipc_message *m)
 		.pool = start.pool != POOL_NONE,
 		.deadline = -1,
 		.again = -1};
+	pthread_mutex_init(&c->birth, NULL);
 	if (me.b.policy.abort)
 		c->err = fcntl(m->fds[ERR], F_DUPFD_CLOEXEC, 3);
 	m->fds[STATUS] = m->fds[CWD] = -1;
@@ -202,7 +199,6 @@ void child_start(struct ipc_message *m)
 	}
 	int pair[2] = {-1, -1}, r;
 	void *words = NULL, *call = NULL;
-	struct setup *setup = NULL;
 	const size_t passed = m->fd_count - PASSED - (start.core != 0);
 	r = start.kind > START_EXEC || start.pass_count != passed || start.pass_count > PASS_MAX ? -EPROTO : 0;
 	/* A guest's image is executed as any other program is. */
@@ -220,7 +216,7 @@ void child_start(struct ipc_message *m)
 		c->call = call;
 	char cwd[PATH_MAX];
 	c->family.direct = direct_at(c->cwd, cwd);
-	int setup_fd = r < 0 ? r : setup_make(&setup, &start, words, c->family.direct ? cwd : NULL);
+	int setup_fd = r < 0 ? r : setup_make(&c->setup, &c->setup_len, &start, words, c->family.direct ? cwd : NULL);
 	r = setup_fd < 0 ? setup_fd : ipc_pair(pair);
 	int guest_fd = r == 0 && me.guest ? guest_make(&start, words) : -1;
 	if (me.guest && r == 0 && guest_fd < 0)
@@ -228,7 +224,7 @@ void child_start(struct ipc_message *m)
 	if (r == 0) {
 		struct starting s = {.start = &start,
 			.words = words,
-			.setup = setup,
+			.setup = c->setup,
 			.setup_fd = setup_fd,
 			.call = m->fds[CALL],
 			.channel = m->fds[CHANNEL],
@@ -249,8 +245,6 @@ void child_start(struct ipc_message *m)
 	}
 	if (words)
 		munmap(words, start.words_len ? start.words_len : 1);
-	if (setup)
-		munmap(setup, setup_len(setup));
 	if (setup_fd >= 0)
 		close(setup_fd);
 	if (guest_fd >= 0)
@@ -283,15 +277,66 @@ void child_start(struct ipc_message *m)
 
 /* ---- what init says ---- */
 
+/* On the lane's thread. */
+static int on_birth(void *arg)
+{
+	struct child *c = arg;
+	struct setup *s = c->setup; /* whoever takes it away waits for this thread first */
+	int listener = -ECHILD;
+	while (atomic_load(&s->state) == SETUP_NEW && !atomic_load(&c->family.stopping)) {
+		struct timespec slice = {1, 0};
+		syscall(SYS_futex, &s->state, FUTEX_WAIT, SETUP_NEW, &slice, NULL, 0);
+	}
+	if (atomic_load(&s->state) != SETUP_CONFINED)
+		return -ECHILD; /* child_ended() tells why */
+	c->layers = s->outcome.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID));
+	listener = (int)syscall(SYS_pidfd_getfd, c->family.pidfd, s->listener, 0);
+	if (listener < 0) {
+		listener = -errno;
+		child_started(c, listener, "cannot take the target's listener");
+		child_kill(c, ENDED_BY_HOST);
+	}
+	return listener;
+}
+
+static void setup_forget(struct child *c)
+{
+	if (c->setup)
+		munmap(c->setup, c->setup_len);
+	c->setup = NULL;
+}
+
+/* On the lane's thread. No request is taken before this returns, and the target's end is not told before it. */
+static void on_born(void *arg, int error)
+{
+	struct child *c = arg;
+	if (error < 0) {
+		child_started(c, error, "the broker cannot serve the target");
+		child_kill(c, ENDED_BY_HOST);
+		return;
+	}
+	pthread_mutex_lock(&c->birth);
+	atomic_store(&c->setup->state, SETUP_SERVED);
+	syscall(SYS_futex, &c->setup->state, FUTEX_WAKE, 16, NULL, NULL, 0);
+	/* A zygote has yet to prepare. */
+	if (!c->forks)
+		child_started(c, 0,
+			me.direct.on && !c->family.direct
+				? "the working directory is not below a direct path nor where the first "
+				  "target began; all is served by the broker"
+				: "");
+	setup_forget(c);
+	pthread_mutex_unlock(&c->birth);
+}
+
 static void serve(struct child *c, struct ipc_message *m)
 {
-	struct outcome o;
-	memcpy(&o, m->data, sizeof(o));
-	c->layers = o.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID));
 	struct family *f = &c->family;
 	f->broker = &me.b;
-	f->listener = m->fds[0];
-	f->pidfd = m->fds[1];
+	f->listener = -1;
+	f->pidfd = m->fds[0];
+	f->on_birth = on_birth;
+	f->on_born = on_born;
 	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
 	f->on_attach = lends_attach;
@@ -302,28 +347,28 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->on_crash = c->forks ? fork_crash : on_crash;
 	if (!c->forks && nested_prepare() == 0)
 		f->nest = &nested_ops;
-	int cwd = c->cwd;
-	m->fds[0] = m->fds[1] = c->cwd = -1;
+	m->fds[0] = -1;
 	pid_t first = c->first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
 	int r = first > 0 ? 0 : -ESRCH;
 	if (r == 0 && c->forks)
 		r = zygote_prepare(f, first, fork_barren, forks_ready);
-	r = r < 0 ? r : family_start(f, first, cwd, c->umask);
+	if (r == 0) {
+		int cwd = c->cwd;
+		c->cwd = -1;
+		r = family_start(f, first, cwd, c->umask);
+	} else {
+		close(f->pidfd);
+		f->pidfd = -1;
+	}
+	/* It has ended already, which its init will say, and what it left in its setup why. */
+	if (r == -ESRCH)
+		return;
 	if (r < 0) {
 		child_started(c, r, "the broker cannot serve the target");
 		child_kill(c, ENDED_BY_HOST);
 		return;
 	}
 	c->family_runs = true;
-	/* Before there can be anything else to tell. A zygote has yet to prepare. */
-	if (!c->forks)
-		child_started(c, 0,
-			me.direct.on && !f->direct
-				? "the working directory is not below a direct path nor where the first "
-				  "target began; all is served by the broker"
-				: "");
-	ipc_send(c->init_socket, &(struct ipc_message){.type = MESSAGE_LISTENER}, false);
-	child_serves(c);
 }
 
 void init_says(struct child *c)
@@ -334,7 +379,7 @@ void init_says(struct child *c)
 		struct outcome o = {.error = -EPROTO};
 		if (m.len == sizeof(o))
 			memcpy(&o, m.data, sizeof(o));
-		if (m.type == MESSAGE_LISTENER && m.fd_count == 2 && m.len == sizeof(o) && !c->family_runs)
+		if (m.type == MESSAGE_FIRST && m.fd_count == 1 && !c->family_runs)
 			serve(c, &m);
 		else if (m.type == MESSAGE_FAILED)
 			child_started(c, o.error, o.text);
@@ -372,6 +417,7 @@ static void child_free(struct child *c)
 		instance_end(&c->zygote->family, c->instance);
 	if (c->family_runs)
 		family_stop(&c->family);
+	setup_forget(c);
 	if (c->call)
 		munmap(c->call, sizeof(*c->call));
 	lends_stop(c);
@@ -380,6 +426,19 @@ static void child_free(struct child *c)
 		if (fds[i] >= 0)
 			unwatch(fds[i]);
 	free(c);
+}
+
+/* Unless it did start. */
+static void end_before_start(struct child *c)
+{
+	struct outcome o = {.error = -ECHILD, .text = "it ended while it prepared"};
+	pthread_mutex_lock(&c->birth);
+	if (c->setup)
+		snprintf(o.text, sizeof(o.text), "the target ended before it was confined");
+	if (c->setup && atomic_load(&c->setup->state) == SETUP_FAILED)
+		memcpy(&o, &c->setup->outcome, sizeof(o));
+	pthread_mutex_unlock(&c->birth);
+	child_started(c, o.error, o.text);
 }
 
 void child_ended(struct child *c)
@@ -391,8 +450,7 @@ void child_ended(struct child *c)
 		;
 	unwatch(c->init_pidfd);
 	c->init_pidfd = -1;
-	child_started(
-		c, -ECHILD, c->family_runs ? "it ended while it prepared" : "the target ended before it was confined");
+	end_before_start(c);
 	c->gone = true;
 	forks_gone(c);
 	if (!nested_end_of(c))

@@ -34,7 +34,7 @@ enum message_type {
 	MESSAGE_REFUSAL, /* struct refusal */
 	MESSAGE_ENDED, /* struct ended */
 	MESSAGE_KILL, /* host to broker */
-	MESSAGE_LISTENER, /* init to broker: the listener and the first process' pidfd; struct outcome */
+	MESSAGE_FIRST, /* init to broker: the first process' pidfd */
 	MESSAGE_FAILED, /* init to broker: struct outcome */
 	MESSAGE_END, /* init to broker: struct end */
 	MESSAGE_ASK, /* struct question (broker/names.h) */

@@ -43,6 +43,9 @@ struct child {
 	struct family family;
 	bool family_runs;
 	atomic_bool told; /* STARTED was sent */
+	pthread_mutex_t birth; /* setup, and what is told of it */
+	struct setup *setup; /* until it is served; then NULL */
+	size_t setup_len;
 	int status, init_socket, init_pidfd;
 	pid_t init_pid;
 	bool gone; /* it is; brokers that were nested in it are yet to end */

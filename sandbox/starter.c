@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Owns a target's birth: the broker forks init, pid 1 of the target's pid namespace; init forks the first process, pid 2,
- * which becomes the target; init hands the seccomp listener to the broker, reaps whatever the target leaves behind, and
- * tells how the first process ended. Runs in the broker up to its fork, then in init and, until exec, in the target.
+ * which becomes the target; init reaps whatever the target leaves behind, and tells how the first process ended. Runs in the broker up to its fork, then in init and, until exec, in the target.
  *
  * After the fork nothing here may allocate or take a lock: the broker has threads, and one of them may hold it.
  */
@@ -297,6 +296,27 @@ static _Noreturn void first_process(const struct starting *s)
 	first_exec(s, argv, env);
 }
 
+/* A worker's image is executed at once: until then it needs no memory of its own. What runs behind the closed door first
+ * has its own, since init goes on meanwhile. */
+__attribute__((no_sanitize_address)) static int first_entry(void *arg)
+{
+	first_process(arg);
+}
+
+static pid_t first_fork(const struct starting *s, int *pidfd)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	static char stack[65536] __attribute__((aligned(16)));
+	const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
+	if (s->start->kind == START_WORKER)
+		return clone(first_entry, stack + sizeof(stack), flags, (void *)(uintptr_t)s, pidfd);
+#endif
+	pid_t first = fork_raw(0, pidfd);
+	if (first == 0)
+		first_process(s);
+	return first;
+}
+
 /* ---- init ---- */
 
 static void init_tell(int socket, enum message_type type, const void *data, size_t len, const int *fds, size_t count)
@@ -332,15 +352,6 @@ static void stops_take(int socket)
 	signals_unblock();
 }
 
-/* One message of the broker's; all it says is "go on". */
-static void init_await(int socket)
-{
-	static char buffer[IPC_BYTES_MAX + 16];
-	struct ipc_message m;
-	if (ipc_recv(socket, buffer, sizeof(buffer), 0, &m, true) != 1)
-		_exit(1); /* the broker is gone: with us, all of the namespace */
-}
-
 static void init_tell_end(int socket, pid_t pid, const struct rusage *use, int status)
 {
 	struct end end = {.pid = pid,
@@ -358,38 +369,6 @@ static _Noreturn void init_end(int socket, const struct rusage *use, int status)
 	_exit(0);
 }
 
-/* Waits until the first process is confined (or dead), and hands its listener to the broker. */
-static void init_hand_over(const struct starting *s, pid_t first, int pidfd)
-{
-	struct setup *setup = s->setup;
-	struct rusage use;
-	int status;
-	while (atomic_load(&setup->state) == SETUP_NEW) {
-		futex_wait(&setup->state, SETUP_NEW, 20);
-		if (wait4(first, &status, WNOHANG, &use) == first)
-			init_end(s->init, &use, status);
-	}
-	struct outcome o;
-	memcpy(&o, &setup->outcome, sizeof(o));
-	if (atomic_load(&setup->state) == SETUP_FAILED) {
-		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
-		return;
-	}
-	int listener = (int)syscall(SYS_pidfd_getfd, pidfd, setup->listener, 0);
-	if (listener < 0) {
-		o.error = -errno;
-		snprintf(o.text, sizeof(o.text), "cannot take the target's listener");
-		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
-		kill(first, SIGKILL);
-		return;
-	}
-	init_tell(s->init, MESSAGE_LISTENER, &o, sizeof(o), (int[]){listener, pidfd}, 2);
-	close(listener);
-	init_await(s->init);
-	atomic_store(&setup->state, SETUP_SERVED);
-	futex_wake(&setup->state);
-}
-
 static _Noreturn void init_process(const struct starting *s, int go)
 {
 	char byte;
@@ -399,39 +378,30 @@ static _Noreturn void init_process(const struct starting *s, int go)
 		_exit(1);
 	setproctitle("-%s: airlock init", s->name);
 	int pidfd = -1;
-	pid_t first = fork_raw(0, &pidfd);
-	if (first == 0)
-		first_process(s);
+	pid_t first = first_fork(s, &pidfd);
 	if (first < 0) {
 		struct outcome o = {.error = -errno, .text = "cannot fork the target"};
 		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
 		_exit(1);
 	}
-	int keep[] = {s->init, pidfd, s->setup_fd};
-	int to[] = {3, 4, 5};
-	static struct starting own;
-	own = *s;
-	if (descriptors_place(keep, to, 3) < 0)
+	init_tell(s->init, MESSAGE_FIRST, NULL, 0, &pidfd, 1);
+	int keep[] = {s->init}, to[] = {3};
+	if (descriptors_place(keep, to, 1) < 0)
 		_exit(1);
-	own.init = 3;
 	stops_take(3);
-	init_hand_over(&own, first, 4);
 	int status = 0;
 	struct rusage use;
 	memset(&use, 0, sizeof(use));
-	close(4);
-	close(5);
 	for (;;) {
 		pid_t pid = wait4(-1, &status, __WALL, &use);
 		if (pid == first && (WIFEXITED(status) || WIFSIGNALED(status))) {
 			/* The program did not come to run: what its execveat() said, as nobody else could write there since. */
 			if (s->start->kind == START_EXEC && s->setup->outcome.error < 0)
-				init_tell(
-					own.init, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
-			init_end(own.init, &use, status);
+				init_tell(3, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
+			init_end(3, &use, status);
 		}
 		if (s->start->pool == POOL_ZYGOTE && pid > 0 && pid != first)
-			init_tell_end(own.init, pid, &use, status);
+			init_tell_end(3, pid, &use, status);
 		if (pid < 0 && errno != EINTR)
 			_exit(1);
 	}
