@@ -12,7 +12,7 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void)
 
 __attribute__((visibility("default"))) const char *__tsan_default_options(void)
 {
-	return "halt_on_error=1";
+	return "halt_on_error=1:handle_segv=0";
 }
 
 __attribute__((visibility("default"))) const char *__ubsan_default_options(void)
