@@ -448,8 +448,8 @@ void child_ended(struct child *c)
 	/* init is the last of its pid namespace: when it can be waited for, the kernel has ended all others. */
 	while (waitid(P_PIDFD, (id_t)c->init_pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	unwatch(c->init_pidfd);
-	c->init_pidfd = -1;
+	/* It stays open until the lanes have ended: one of them may be about to kill by it, and its number be another's. */
+	epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->init_pidfd, NULL);
 	end_before_start(c);
 	c->gone = true;
 	forks_gone(c);
