@@ -118,12 +118,16 @@ static void pooled(int count, struct usage *used)
 	options.min = options.max = (unsigned)count;
 	if (airlock_pool_new(&pool, policy, &options) < 0)
 		fail("airlock_pool_new", airlock_message());
-	/* They are started behind the host's back: until all are idle, or a minute has gone. */
-	for (int i = 0; i < 6000 && airlock_pool_stats(pool, &stats) == 0 && stats.idle < options.min; i++)
-		nanosleep(&(struct timespec){0, 10000000}, NULL);
-	if (stats.idle < options.min)
-		fail("pool", "it did not fill");
+	/* They are started behind the host's back: until all are there, or a minute has gone. */
 	*used = look();
+	for (int i = 0; i < 600 && airlock_pool_stats(pool, &stats) == 0; i++) {
+		if (stats.idle >= options.min && used->processes >= options.min)
+			break;
+		nanosleep(&(struct timespec){0, 100000000}, NULL);
+		*used = look();
+	}
+	if (stats.idle < options.min || used->processes < options.min)
+		fail("pool", "it did not fill");
 	airlock_pool_free(pool);
 }
 

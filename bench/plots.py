@@ -64,7 +64,7 @@ def lines(path, title, note, series, x_ticks, y_unit):
 	"""Both axes by powers of ten; each series has its name at its end."""
 	svg = Svg(760, 440, title, note)
 	left, right, top, bottom = 80, 570, 76, 396
-	xs = [x for points in series.values() for x, _ in points]
+	xs = [x for x, _ in x_ticks]
 	ys = [y for points in series.values() for _, y in points]
 	x0, x1 = math.log10(min(xs)), math.log10(max(xs))
 	y0, y1 = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)))
@@ -148,8 +148,8 @@ def main():
 	draw("calls.svg", lines, "A call, by size", "Median time there and back, as many bytes each way; a lent buffer is not copied.",
 		plots.get("calls", {}), sizes, "µs")
 	draw("memory.svg", lines, "Memory of idle targets",
-		"Proportional set size of all processes that are added: targets, inits, broker.",
-		plots.get("memory", {}), [(1, "1"), (10, "10"), (100, "100"), (1000, "1,000 targets")], "MiB")
+		"By their number: proportional set size of all processes that they add, inits and broker too.",
+		plots.get("memory", {}), [(1, "1"), (10, "10"), (100, "100"), (1000, "1,000")], "MiB")
 	draw("starts.svg", bars, "Starts a second", "One after the other: more is better.", groups("starts"), "/s")
 	draw("parser.svg", bars, "A parser, compiled as it is", "stb_image, megabytes of pixels a second: more is better.",
 		groups("parser"), "MB/s")

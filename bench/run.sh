@@ -24,6 +24,7 @@ export BENCH_POINTS="$work/points"
 began=$(date +%s)
 only=${ONLY-}
 quick=${BENCH_QUICK-}
+failed=0
 airlock=
 [ ! -x "$build/airlock" ] || airlock=$build/airlock
 
@@ -39,7 +40,10 @@ title() {
 }
 # measure COMMAND...: its lines go into the table; what it says is shown, and below the table where it begins with "bench:".
 measure() {
-	"$@" >>"$work/lines" 2>"$work/errors" || echo "bench: ${1##*/} ended early; what it measured is in the table" >>"$work/errors"
+	"$@" >>"$work/lines" 2>"$work/errors" || {
+		failed=1
+		echo "bench: $what ended early; what it measured is in the table" >>"$work/errors"
+	}
 	cat "$work/errors" >&2
 	grep '^bench:' "$work/errors" >>"$work/said" || true
 }
@@ -50,12 +54,16 @@ install() {
 		sh "$root/.ci/packages.sh" "$package" >/dev/null 2>"$work/errors" || say "$package is not installed: $(tail -n 1 "$work/errors")"
 	done
 }
-# compile NAME [SOURCE OR FLAG...]
+# compile NAME [SOURCE OR FLAG...]: whether that worked.
 compile() {
-	name=$1
+	what=$1
 	shift
-	${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Werror -I"$root" -I"$root/sandbox" -o "$work/$name" \
-		"$root/bench/$name.c" "$@" "$build/libairlock.a" -lseccomp -lcap -lbsd -lpthread -lm
+	${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Werror -I"$root" -I"$root/sandbox" -o "$work/$what" \
+		"$root/bench/$what.c" "$@" "$build/libairlock.a" -lseccomp -lcap -lbsd -lpthread -lm || {
+		failed=1
+		say "$what is left out: it does not build"
+		return 1
+	}
 }
 
 # The parser, compiled to WebAssembly and by wasm2c to C again: flags for bench/parser.c are left in $wasm.
@@ -86,9 +94,8 @@ pictures() {
 }
 
 if wanted open; then
-	compile open "$root/bench/browser.c"
 	title "Files"
-	measure "$work/open"
+	! compile open "$root/bench/browser.c" || measure "$work/open"
 fi
 if wanted calls; then
 	sapi=
@@ -97,30 +104,27 @@ if wanted calls; then
 	else
 		say "Sandboxed API is left out: BENCH_SAPI is not set (bench/sapi.sh)"
 	fi
-	compile calls "$root/bench/peers.c"
 	title "Calls"
-	measure "$work/calls" $sapi
+	! compile calls "$root/bench/peers.c" || measure "$work/calls" $sapi
 fi
 if wanted parser; then
 	install libstb-dev wabt wasi-libc clang lld libclang-rt-14-dev-wasm32
 	if pictures; then
 		wasm_parser
 		${CC:-cc} -std=gnu11 -O2 -I"$root" -c -o "$work/decoder.o" "$root/bench/parser/decoder.c"
-		compile parser "$work/decoder.o" $wasm
+		${CC:-cc} -std=gnu11 -O2 -I"$root" -DSTBI_NO_SIMD -Ddecode=decode_plain -c -o "$work/plain.o" \
+			"$root/bench/parser/decoder.c"
 		title "A parser, and computing"
-		measure "$work/parser" "$work/pictures"
+		! compile parser "$work/decoder.o" "$work/plain.o" $wasm || measure "$work/parser" "$work/pictures"
 	fi
 fi
 if wanted start; then
 	title "Starts"
-	compile start
-	measure "$work/start"
-	compile rates
-	measure "$work/rates"
+	! compile start || measure "$work/start"
+	! compile rates || measure "$work/rates"
 fi
 if wanted launch; then
 	install bubblewrap firejail crun
-	compile launch
 	# crun wants a bundle, and a version 2 cgroup tree: in a mount namespace of the launchers' own.
 	bundle=$work/bundle
 	mkdir -p "$bundle/rootfs/usr"
@@ -131,7 +135,9 @@ if wanted launch; then
 		python3 "$root/bench/bundle.py" "$bundle/config.json"
 	fi
 	title "Launchers"
-	if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] && unshare -m mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; then
+	if ! compile launch; then
+		:
+	elif [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] && unshare -m mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; then
 		measure unshare -m sh -c 'mount -t tmpfs none /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$0" "$@"' \
 			"$work/launch" "$airlock" "$bundle"
 	else
@@ -139,34 +145,34 @@ if wanted launch; then
 	fi
 fi
 if wanted endings; then
-	compile endings
 	title "Endings"
-	measure "$work/endings"
+	! compile endings || measure "$work/endings"
 fi
 if wanted idle; then
-	compile idle
 	title "Memory"
-	measure "$work/idle"
+	! compile idle || measure "$work/idle"
 fi
 if wanted connect; then
-	compile connect
 	title "The network"
-	measure "$work/connect"
+	! compile connect || measure "$work/connect"
 	# Whole programs, to the end; bwrap and runsc are measured where they are.
 	if [ -z "$quick" ] && [ -n "$airlock" ]; then
 		install nginx-light wrk
+		what=network.sh
 		measure sh "$root/bench/network.sh" "$airlock" 3
 	fi
 fi
 if wanted trees && [ -z "$quick" ] && [ -n "$airlock" ]; then
 	install git gcc runsc
 	title "Whole programs"
+	what=trees.sh
 	measure sh "$root/bench/trees.sh" "$airlock" 3
 fi
 if wanted fuzz && [ -z "$quick" ]; then
 	install libstb-dev afl++
 	if pictures; then
 		title "Fuzzing, contained in place"
+		what=fuzz.sh
 		measure sh "$root/bench/fuzz.sh" "$build" "$work/pictures"
 	fi
 fi
@@ -210,3 +216,4 @@ if [ -n "$write" ]; then
 		!skip' "$root/README.md" >"$work/readme"
 	cat "$work/readme" >"$root/README.md"
 fi
+exit $failed

@@ -241,6 +241,8 @@ for t in "$copy"/fuzz_*; do
 	name=${t##*/fuzz_}
 	[ ! -d "tests/corpus/$name" ] || step "fuzz $name" 200 "$t" -n 200 "tests/corpus/$name"
 done
+# Nothing is concluded from what they measure here, but that they do.
+step "bench" 300 env BENCH_QUICK=1 sh bench/run.sh "$build"
 step "examples" 300 env BUILD="$build" sh examples/run.sh
 all_ended
 [ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
