@@ -160,9 +160,10 @@ everything() {
 		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_loops; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_loops live_pool; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
+	suite "torture, $user" 600 "$@" "$copy/torture" 10000
 	suite "live_view, $user" 900 "$@" "$copy/live_view" "$copy/airlock"
 	suite "live_narrow, $user" 900 "$@" "$copy/live_narrow"
 	suite "live_ask, $user" 900 "$@" "$copy/live_ask"
@@ -268,7 +269,7 @@ sanitizer() {
 	fi
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-if sanitizer address address,undefined "unit live_guest live_death live_socket live_net live_ask hostile airlock:executable"; then
+if sanitizer address address,undefined "unit live_guest live_death live_socket live_net live_ask live_pool hostile airlock:executable"; then
 	for t in "$scratch/address/tests"/test_*; do
 		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
 	done
@@ -279,14 +280,14 @@ if sanitizer address address,undefined "unit live_guest live_death live_socket l
 	done
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
-	for t in "live_lane" "live_guest" "live_socket" "live_net -" "live_ask" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+	for t in "live_lane" "live_guest" "live_socket" "live_net -" "live_ask" "live_pool" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
 		suite "sanitizer address, ${t%% /*}" 900 "$scratch/address/tests/"$t
 	done
 fi
 # Only where there are threads.
-if sanitizer thread thread "test_ipc_call test_ipc_hostile live_lane"; then
-	for t in test_ipc_call test_ipc_hostile live_lane; do
-		suite "sanitizer thread, $t" 300 "$scratch/thread/tests/$t"
+if sanitizer thread thread "test_ipc_call test_ipc_hostile live_lane live_pool torture"; then
+	for t in test_ipc_call test_ipc_hostile live_lane live_pool "torture 1000 6"; do
+		suite "sanitizer thread, ${t%% *}" 600 "$scratch/thread/tests/"$t
 	done
 fi
 finish
