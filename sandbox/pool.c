@@ -88,10 +88,10 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	}
 	for (int try = 0;; try++) {
 		r = slot_ready(pool, s);
-		if (r < 0 || try == 0)
-			pool_refill(pool);
 		if (r < 0)
 			break;
+		if (try == 0)
+			pool_refill(pool);
 		if (!try_call(s->target, !s->calls, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
 			break;
 	}

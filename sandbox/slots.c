@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define TRIES 3 /* to start what a dying broker was asked for */
+#define TRIES 3 /* to start a target */
 
 /* ---- zygotes ---- */
 
@@ -110,11 +110,16 @@ static int slot_fork(struct airlock_pool *p, struct slot *s)
 	return r;
 }
 
+static bool lacks(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOENT || r == -EINVAL;
+}
+
 static int slot_fill(struct airlock_pool *p, struct slot *s)
 {
 	int r = -ECHILD;
-	/* A broker that is being killed closes one socket after the other. */
-	for (int try = 0; try < TRIES && (r == -ECHILD || r == -EPIPE || r == -ECONNRESET); try++) {
+	/* Whoever is killed while it starts another may say anything, and a broker closes one socket after the other. */
+	for (int try = 0; try < TRIES && r < 0 && !lacks(r); try++) {
 		if (try)
 			nanosleep(&(struct timespec){0, 2000000}, NULL);
 		r = p->forks ? slot_fork(p, s) : worker_ahead(&s->target, p->policy, p->o.prepare, &p->o.target);
