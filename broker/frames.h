@@ -28,6 +28,8 @@ struct frame {
 bool frame_read(pid_t pid, uint64_t address, void *bytes, size_t len);
 /* From a frame to its caller's, by the .eh_frame_hdr at this address of the process. false: there is none. */
 bool frame_step(pid_t pid, uint64_t header, struct frame *f);
+/* The same by all descriptions (.eh_frame) at this address, for programs that have no table of them: static ones. */
+bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct frame *f);
 /* As a ucontext_t at address has it. */
 bool frame_context(pid_t pid, uint64_t address, struct frame *f);
 /* The same from the way out of a signal handler, for which not every libc has a table. */
@@ -42,5 +44,7 @@ struct elf {
 bool elf_read(pid_t pid, uint64_t base, struct elf *e);
 /* The function that address, of the module's own, lies in, by the symbols of the file. false: none. */
 #define SYMBOL_NAME 128
+/* Where the module has a section, by its own addresses. */
+bool section_find(int fd, const char *name, uint64_t *address, uint64_t *len);
 bool function_find(int fd, uint64_t address, char name[SYMBOL_NAME], uint64_t *offset);
 #endif

@@ -15,17 +15,41 @@ static bool file_read(int fd, uint64_t at, void *bytes, size_t len)
 	return at <= INT64_MAX - len && pread(fd, bytes, len, (off_t)at) == (ssize_t)len;
 }
 
+static bool sections_read(int fd, Elf64_Ehdr *head, Elf64_Shdr all[SECTIONS], size_t *count)
+{
+	if (!file_read(fd, 0, head, sizeof(*head)) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
+		head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_shentsize != sizeof(*all))
+		return false;
+	*count = head->e_shnum < SECTIONS ? head->e_shnum : SECTIONS;
+	return file_read(fd, head->e_shoff, all, *count * sizeof(*all));
+}
+
+bool section_find(int fd, const char *name, uint64_t *address, uint64_t *len)
+{
+	static Elf64_Shdr all[SECTIONS];
+	Elf64_Ehdr head;
+	size_t count;
+	char text[16] = "";
+	if (!sections_read(fd, &head, all, &count) || head.e_shstrndx >= count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (pread(fd, text, sizeof(text) - 1, (off_t)(all[head.e_shstrndx].sh_offset + all[i].sh_name)) > 0 &&
+			strcmp(text, name) == 0) {
+			*address = all[i].sh_addr;
+			*len = all[i].sh_size;
+			return true;
+		}
+	return false;
+}
+
 /* The full table, or else that of what others may link to. */
 static bool table_find(int fd, Elf64_Shdr *symbols, Elf64_Shdr *strings)
 {
 	Elf64_Ehdr head;
 	static Elf64_Shdr all[SECTIONS]; /* the helper has one thread, and little stack */
 	Elf64_Shdr found = {.sh_type = SHT_NULL};
-	if (!file_read(fd, 0, &head, sizeof(head)) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
-		head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_shentsize != sizeof(*all))
-		return false;
-	size_t count = head.e_shnum < SECTIONS ? head.e_shnum : SECTIONS;
-	if (!file_read(fd, head.e_shoff, all, count * sizeof(*all)))
+	size_t count;
+	if (!sections_read(fd, &head, all, &count))
 		return false;
 	for (const Elf64_Shdr *s = all; s < all + count; s++)
 		if ((s->sh_type == SHT_SYMTAB || (s->sh_type == SHT_DYNSYM && found.sh_type != SHT_SYMTAB)) &&

@@ -179,16 +179,34 @@ static const struct map *map_at(const struct helper *h, uint64_t pc, const struc
 	return NULL;
 }
 
+static int file_of(const struct helper *h, const struct map *m)
+{
+	int fd = m->fd;
+	for (size_t i = 0; i < h->count && fd < 0 && m->inode; i++)
+		if (h->maps[i].inode == m->inode)
+			fd = h->maps[i].fd;
+	return fd;
+}
+
+/* To the caller, by the module's tables, or without. */
+static bool step(const struct helper *h, const struct map *m, const struct elf *elf, struct frame *f)
+{
+	uint64_t at, len;
+	int fd = elf->header ? -1 : file_of(h, m);
+	if (elf->header ? frame_step(h->pid, elf->header, f)
+			: fd >= 0 && section_find(fd, ".eh_frame", &at, &len) &&
+				  frame_search(h->pid, elf->bias + at, len, f))
+		return true;
+	return frame_interrupted(h->pid, f);
+}
+
 /* "name+0x1f (module)", or the module's own address. */
 static void frame_say(const struct helper *h, const struct map *m, uint64_t address, bool exact, bool more)
 {
 	char name[SYMBOL_NAME], line[SYMBOL_NAME + 128];
 	const char *slash = strrchr(m->path, '/');
 	uint64_t offset;
-	int fd = m->fd;
-	for (size_t i = 0; i < h->count && fd < 0 && m->inode; i++)
-		if (h->maps[i].inode == m->inode)
-			fd = h->maps[i].fd;
+	const int fd = file_of(h, m);
 	const char *module = slash ? slash + 1 : m->path, *comma = more ? ", " : "";
 	int n;
 	if (fd >= 0 && function_find(fd, address - !exact, name, &offset))
@@ -230,7 +248,7 @@ static _Noreturn void help(const struct broker *b, struct helper *h, struct fram
 		if (!h->inside)
 			frame_say(h, m, f->pc - elf.bias, f->exact, more);
 		more |= !h->inside;
-		if (!(elf.header && frame_step(h->pid, elf.header, f)) && !frame_interrupted(h->pid, f))
+		if (!step(h, m, &elf, f))
 			break;
 		h->inside = h->inside && !f->exact;
 	}

@@ -187,7 +187,8 @@ static void refused_say(const struct airlock_status *s, char *buf, size_t len)
 /* The innermost function that is not libc's own: nobody looks for the fault in raise(). */
 static void place_say(const struct airlock_status *s, char *buf, size_t len)
 {
-	static const char *const others[] = {"(libc.", "(libc-", "(ld-", "(libstdc++", "([vdso])", "(?)"};
+	static const char *const others[] = {
+		"(libc.", "(libc-", "(ld-", "(libstdc++", "([vdso])", "(?)", "(libasan", "(libubsan", "(libtsan"};
 	const char *best = s->backtrace;
 	bool found = false;
 	for (const char *at = s->backtrace; *at && !found; at += strspn(at, ", ")) {

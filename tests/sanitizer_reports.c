@@ -16,7 +16,7 @@ __attribute__((noinline)) ssize_t parse(const void *in, size_t len, void *out, s
 	(void)out;
 	(void)cap;
 	if (!strcmp(what, "heap")) {
-		char *volatile p = malloc(len);
+		unsigned char *volatile p = malloc(len);
 		p[len] = 1;
 		sink = p[len];
 		free(p);

@@ -4,6 +4,7 @@
 
 #include <link.h>
 #include <setjmp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -90,6 +91,32 @@ static void walks(void **state)
 	assert_int_equal(interrupted, 0);
 }
 
+/* The descriptions one after the other lead where the table of them does. */
+static void searches(void **state)
+{
+	ucontext_t own;
+	struct frame f, g;
+	struct elf e;
+	uint64_t at, len;
+	(void)state;
+	getcontext(&own);
+	assert_true(frame_context(getpid(), (uint64_t)(uintptr_t)&own, &f));
+	struct module here = {.pc = f.pc};
+	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	assert_true(dl_iterate_phdr(look, &here) && elf_read(getpid(), here.base, &e));
+	assert_true(section_find(self, ".eh_frame", &at, &len) && len > 64);
+	assert_false(section_find(self, ".eh_fram", &at, &len));
+	close(self);
+	g = f;
+	assert_true(frame_step(getpid(), e.header, &f));
+	assert_true(frame_search(getpid(), e.bias + at, len, &g));
+	assert_true(f.pc == g.pc && memcmp(f.r, g.r, sizeof(f.r)) == 0);
+	g.pc = 4096;
+	assert_false(frame_search(getpid(), e.bias + at, len, &g));
+	assert_false(frame_search(getpid(), 8, len, &g));
+	assert_false(frame_search(getpid(), e.bias + at, ~UINT64_C(0), &g));
+}
+
 static uint64_t seed = 88172645463325252;
 static uint32_t draw(void)
 {
@@ -135,7 +162,10 @@ static void nonsense(void **state)
 		memset(page + CIE + 8 + sizeof(cie), 0, i % 2 ? 256 : 0);
 		if (i % 3 == 0)
 			page[draw() % 64 + (draw() % 2 ? FDE : CIE)] = (unsigned char)draw();
+		struct frame g = f;
 		stepped += frame_step(getpid(), at, &f);
+		/* Each time another place: it remembers what it has read. */
+		frame_search(getpid(), at + CIE + (unsigned)i % 2, SIZE - CIE - 8, &g);
 	}
 	/* Else nothing was tried. */
 	assert_true(stepped > 100);
@@ -144,6 +174,7 @@ static void nonsense(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(walks), cmocka_unit_test(nonsense)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(walks), cmocka_unit_test(searches), cmocka_unit_test(nonsense)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
