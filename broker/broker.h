@@ -240,6 +240,8 @@ struct family {
 	int core; /* where a core file goes, or -1 */
 	bool crashed; /* lane only */
 	pid_t first; /* the first process, as the broker sees it */
+	/* The host is to look at the calls of arg, or of its instance. NULL: there are none. */
+	void (*on_answered)(void *arg, struct instance *i);
 	/* Sends a question to the host, without waiting; whether it could. On slow workers, under a lock. NULL: it answers none. */
 	bool (*on_ask)(void *arg, const struct question *q);
 	/* Of its arg, or of its instance's: the descriptor of memory that the host lends it under that number, which is then
@@ -410,6 +412,7 @@ struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from 
 	4 /* (op, path, permissions, compat): unveil(2), by OpenBSD's limits if compat; NULL, NULL locks */
 #define AIRLOCK_OP_PLEDGE 7 /* (op, NARROW_PROMISES | NARROW_EXEC, promises, exec promises) */
 #define AIRLOCK_HAS_ABORT 32 /* violations end it */
+#define AIRLOCK_OP_ANSWERED 12 /* (op): the host is to look at the calls, and sleeps elsewhere */
 #define AIRLOCK_OP_VIOLATION                                                                                           \
 	6 /* (op, uint64_t[7]: a call's number and arguments, ucontext_t *): its filter refused it */
 #define AIRLOCK_OP_NEST 5 /* (op, struct nest_ask *, its size): see nest.h */

@@ -360,6 +360,10 @@ struct answer op_airlock(struct request *r)
 		return op_barren(r);
 	case AIRLOCK_OP_ATTACH:
 		return attach(r);
+	case AIRLOCK_OP_ANSWERED:
+		if (r->family->on_answered)
+			r->family->on_answered(r->family->arg, r->state->instance);
+		return answer_value(0);
 	case AIRLOCK_OP_CRASHED:
 		return op_crashed(r);
 	default:

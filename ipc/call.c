@@ -1,324 +1,165 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * This file owns calls through shared memory: a word of state that host and target advance in turn, and how long each
- * spins on it before it sleeps. ipc_call_request() runs in the host and believes nothing that it reads here;
- * ipc_call_wait() and ipc_call_reply() run in the target, where no call but futex may be counted on.
- *
- * IDLE --host--> REQUEST --target--> REPLY --host--> IDLE, and DEAD from anywhere, for ever.
+ * This file owns the target's end of calls through shared memory, where no call but futex may be counted on, and what the
+ * broker says there. The entries of the memory are used in turn: that of call n is the (n mod IPC_CALL_ENTRIES)th, and its
+ * state goes ASKED --target--> ANSWERED, with ASKED --target--> BACK --host--> BACK_DONE between for each callback.
  */
-#include "ipc/ipc.h"
+#include "ipc/bell.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#define SPIN_NS 40000 /* longer waits are cheaper asleep: a sleep and its wake cost about a fifth of this */
-#define SLICE_NS 50000000
-#define TOLD_NS 1000000 /* the target can say it is told, too: that is not to keep the host busy */
-#define SLOTS 64
+#define BACKS (2 * IPC_BACK_MAX) /* the areas of callbacks */
 
-/*
- * What the host has learned about each of its targets, by a hash of the shared page's address: a collision costs
- * speed, nothing else. Kept here and not in the page because the target writes there. The target spins as long as
- * the host last told it (c->spin), since it has neither a clock nor a count of processors to learn with.
- */
-struct learned {
-	_Atomic uint32_t host, target; /* pauses to spin: up to spin_max(), 0 after some vain ones */
-	_Atomic uint64_t replied; /* when the last call ended; only kept while target is below spin_max() */
-};
-static struct learned slots[SLOTS];
-static _Atomic uint32_t max_pauses; /* what SPIN_NS comes to, + 1; 0: not measured yet */
-static atomic_bool alone; /* one processor: the other side cannot run while we spin */
-
-static inline void pause_cpu(void)
+static size_t pages(size_t len)
 {
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
-}
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void futex_wake(_Atomic uint32_t *word, int count)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
-}
-
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
-{
-	syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
-}
-
-/* Asked again whenever spinning was in vain, so that a change of affinity is noticed. */
-static void count_processors(void)
-{
-	cpu_set_t set;
-
-	/* More processors than a cpu_set_t has bits for: EINVAL, and surely not one. */
-	alone = sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1;
-}
-
-/* A pause takes 10 to 150 cycles, by the processor's generation. The least of a few tries was not interrupted. */
-static uint32_t measure_pauses(void)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (int try = 0; try < 4; try++) {
-		uint64_t from = now_ns();
-
-		for (int i = 0; i < 64; i++)
-			pause_cpu();
-		uint64_t took = now_ns() - from;
-		if (took < least)
-			least = took;
-	}
-	uint64_t pauses = 64ull * SPIN_NS / (least ? least : 64);
-	return (uint32_t)(pauses < 64 ? 64 : pauses > 64 * 1024 ? 64 * 1024 : pauses);
-}
-
-static uint32_t spin_max(void)
-{
-	uint32_t max = atomic_load_explicit(&max_pauses, memory_order_relaxed);
-
-	if (!max) {
-		count_processors();
-		max = measure_pauses() + 1;
-		atomic_store_explicit(&max_pauses, max, memory_order_relaxed);
-	}
-	return atomic_load_explicit(&alone, memory_order_relaxed) ? 0 : max - 1;
-}
-
-/*
- * The scheduler may keep both sides on one processor even where others are idle (as it does with tasks that wake each
- * other and have lately kept all processors busy). There each only delays the other by spinning, and a switch between
- * them takes less than a wake across processors. sched_getcpu() reads rseq memory or asks the vDSO.
- */
-static bool same_processor(const struct ipc_call *c)
-{
-	return atomic_load_explicit(&c->target_cpu, memory_order_relaxed) == (uint32_t)sched_getcpu() + 1;
-}
-
-static struct learned *learned_of(const struct ipc_call *c)
-{
-	uintptr_t page = (uintptr_t)c >> 12;
-
-	return &slots[(page ^ page >> 6 ^ page >> 12) % SLOTS];
-}
-
-/* One short wait brings back all the spinning, each vain one halves it, and soon there is none. */
-static void learn(_Atomic uint32_t *limit, bool was_short, uint32_t max)
-{
-	uint32_t now = atomic_load_explicit(limit, memory_order_relaxed);
-	uint32_t next = was_short ? max : now / 2 < max / 16 ? 0 : now / 2;
-
-	if (next != now)
-		atomic_store_explicit(limit, next, memory_order_relaxed);
-}
-
-/* Whether state left value within limit pauses; *state is what it is then. */
-static bool spin(struct ipc_call *c, uint32_t value, uint32_t limit, uint32_t *state)
-{
-	for (uint32_t i = 0;; i++) {
-		*state = atomic_load_explicit(&c->state, memory_order_acquire);
-		if (*state != value)
-			return true;
-		if (i >= limit)
-			return false;
-		pause_cpu();
-	}
-}
-
-/* Host: sleeps while state is REQUEST. 0, or -EPIPE when gone. */
-static int sleep_for_reply(struct ipc_call *c, bool (*gone)(void *), void *arg, uint32_t *state)
-{
-	uint64_t asked = now_ns();
-	bool told = false;
-	int r = 0;
-
-	/* Sequentially consistent, as is the other side's exchange of state and load of this: one of both is seen. */
-	atomic_store(&c->host_waits, 1);
-	while ((*state = atomic_load(&c->state)) == IPC_CALL_REQUEST) {
-		told = atomic_exchange(&c->told, 0) || told;
-		const struct timespec slice = {0, told ? TOLD_NS : SLICE_NS};
-		futex_wait(&c->state, IPC_CALL_REQUEST, &slice);
-		told = atomic_exchange(&c->told, 0) || told;
-		/* By the clock and not by ETIMEDOUT: signals and vain wakes may come more often than the slices end. */
-		uint64_t now = now_ns();
-		if (now - asked < (told ? TOLD_NS : SLICE_NS))
-			continue;
-		asked = now;
-		told = false;
-		if (gone && gone(arg) && atomic_load(&c->state) == IPC_CALL_REQUEST) {
-			r = -EPIPE;
-			break;
-		}
-	}
-	atomic_store_explicit(&c->host_waits, 0, memory_order_relaxed);
-	return r;
-}
-
-static int await_reply(
-	struct ipc_call *c, struct learned *l, bool (*gone)(void *), void *arg, uint32_t max, uint32_t *state)
-{
-	uint32_t limit = atomic_load_explicit(&l->host, memory_order_relaxed);
-
-	if (same_processor(c))
-		return sleep_for_reply(c, gone, arg, state);
-	if (limit > max)
-		limit = max;
-	if (spin(c, IPC_CALL_REQUEST, limit, state)) {
-		learn(&l->host, true, max);
-		return 0;
-	}
-	if (limit)
-		count_processors();
-	uint64_t from = limit ? 0 : now_ns();
-	int r = sleep_for_reply(c, gone, arg, state);
-	/* Spinning was in vain because it kept the target from running: says nothing about how long it takes. */
-	if (!same_processor(c))
-		learn(&l->host, !limit && now_ns() - from < SPIN_NS, max);
-	return r;
-}
-
-/* How long the target shall spin after this call: as it did well to before. */
-static void advise_target(struct ipc_call *c, struct learned *l, uint32_t max)
-{
-	uint32_t limit = atomic_load_explicit(&l->target, memory_order_relaxed);
-	uint64_t replied = atomic_load_explicit(&l->replied, memory_order_relaxed);
-
-	if (same_processor(c)) {
-		atomic_store_explicit(&c->spin, 0, memory_order_relaxed);
-		return;
-	}
-	/* Below the maximum a sleeping target may still have been asked soon enough to have spun. */
-	bool slept = atomic_load_explicit(&c->target_waits, memory_order_relaxed);
-	learn(&l->target, !slept || (limit < max && replied && now_ns() - replied < SPIN_NS), max);
-	atomic_store_explicit(&c->spin, atomic_load_explicit(&l->target, memory_order_relaxed), memory_order_relaxed);
+	return (len + page - 1) / page * page;
 }
 
 size_t ipc_call_in_offset(void)
 {
-	return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static size_t area(size_t shared)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (shared + page - 1) / page * page;
+	return pages(sizeof(struct ipc_call)) + BACKS;
 }
 
 size_t ipc_call_out_offset(size_t shared)
 {
-	return ipc_call_in_offset() + area(shared);
+	return ipc_call_in_offset() + pages(shared);
 }
 
 /* 0 for sizes that no memory has; ipc_memfd() and ipc_map() refuse it. */
 size_t ipc_call_total(size_t shared)
 {
-	return shared > SIZE_MAX / 4 ? 0 : ipc_call_in_offset() + 2 * area(shared);
+	return shared > SIZE_MAX / 4 ? 0 : ipc_call_in_offset() + 2 * pages(shared);
 }
 
-int ipc_call_request(struct ipc_call *c, const char *name, uint64_t in_len, uint64_t cap, bool (*gone)(void *),
-	void *arg, int64_t *result)
+/* Sleeps until state is value (is: between two calls), or is not. 0, or why not. */
+static int target_sleep(struct ipc_call *c, _Atomic uint32_t *state, uint32_t value, bool is, uint32_t linger_ms)
 {
-	struct learned *l = learned_of(c);
-	uint32_t max = spin_max();
-	uint32_t state = atomic_load_explicit(&c->state, memory_order_acquire);
+	int r = 0;
+	uint32_t wish;
 
-	if (state != IPC_CALL_IDLE)
-		return state == IPC_CALL_DEAD ? -EPIPE : -EPROTO;
-	size_t len = strnlen(name, IPC_CALL_NAME_MAX);
-	memcpy(c->name, name, len);
-	c->name[len] = 0;
-	atomic_store_explicit(&c->in_len, in_len, memory_order_relaxed);
-	atomic_store_explicit(&c->cap, cap, memory_order_relaxed);
-	advise_target(c, l, max);
-	if (!atomic_compare_exchange_strong(&c->state, &state, IPC_CALL_REQUEST))
-		return state == IPC_CALL_DEAD ? -EPIPE : -EPROTO;
-	if (atomic_load(&c->target_waits))
-		futex_wake(&c->state, 1);
-	int r = await_reply(c, l, gone, arg, max, &state);
-	if (r < 0)
-		return r;
-	if (state != IPC_CALL_REPLY)
-		return state == IPC_CALL_DEAD ? -EPIPE : -EPROTO;
-	int64_t value = atomic_load_explicit(&c->result, memory_order_relaxed);
-	/* A target that died after it replied has replied; only the next call fails. */
-	if (!atomic_compare_exchange_strong(&c->state, &state, IPC_CALL_IDLE) && state != IPC_CALL_DEAD)
-		return -EPROTO;
-	if (atomic_load_explicit(&l->target, memory_order_relaxed) < max)
-		atomic_store_explicit(&l->replied, now_ns(), memory_order_relaxed);
-	*result = value;
-	return 0;
-}
-
-int ipc_call_wait(struct ipc_call *c, size_t shared, char name[IPC_CALL_NAME_MAX + 1], uint64_t *in_len, uint64_t *cap)
-{
-	uint32_t limit = atomic_load_explicit(&c->spin, memory_order_relaxed);
-	uint32_t state, wish;
-
-	/* Right after a reply the host has yet to take it: REPLY and IDLE are both times to wait. */
-	for (uint32_t i = 0;; i++) {
-		state = atomic_load_explicit(&c->state, memory_order_acquire);
-		if ((state != IPC_CALL_IDLE && state != IPC_CALL_REPLY) || i >= limit)
+	atomic_store(&c->target_waits, 1);
+	for (;;) {
+		uint32_t heard = atomic_load(&c->target_bell);
+		const struct timespec limit = {linger_ms / 1000, (long)(linger_ms % 1000) * 1000000};
+		if ((atomic_load(state) == value) == is)
 			break;
-		pause_cpu();
-	}
-	while (state == IPC_CALL_IDLE || state == IPC_CALL_REPLY) {
-		atomic_store(&c->target_waits, 1);
-		state = atomic_load(&c->state);
-		if (ipc_call_wished(c, &wish))
-			return 1;
-		if (state == IPC_CALL_IDLE || state == IPC_CALL_REPLY)
-			futex_wait(&c->state, state, NULL);
-		state = atomic_load(&c->state);
+		if (atomic_load(&c->dead) || (is && atomic_load(&c->stop))) {
+			r = -EPIPE;
+			break;
+		}
+		if (is && ipc_call_wished(c, &wish)) {
+			r = 1;
+			break;
+		}
+		long e = syscall(SYS_futex, &c->target_bell, FUTEX_WAIT, heard, linger_ms ? &limit : NULL, NULL, 0);
+		if (e < 0 && errno == ETIMEDOUT && linger_ms && atomic_load(state) != value) {
+			r = -ETIMEDOUT;
+			break;
+		}
 	}
 	atomic_store_explicit(&c->target_waits, 0, memory_order_relaxed);
-	atomic_store_explicit(&c->target_cpu, (uint32_t)sched_getcpu() + 1, memory_order_relaxed);
-	if (state != IPC_CALL_REQUEST)
-		return state == IPC_CALL_DEAD ? -EPIPE : -EPROTO;
-	uint64_t in = atomic_load_explicit(&c->in_len, memory_order_relaxed);
-	uint64_t room = atomic_load_explicit(&c->cap, memory_order_relaxed);
-	if (in > shared || room > shared)
+	return r;
+}
+
+static bool within(const struct ipc_serving *v, uint64_t at, uint64_t len)
+{
+	uint64_t total = ipc_call_total(v->shared);
+
+	return at <= total && len <= total - at;
+}
+
+int ipc_call_wait(struct ipc_serving *v, struct ipc_work *w)
+{
+	struct ipc_call *c = v->page;
+	struct ipc_entry *e = &c->entry[v->number % IPC_CALL_ENTRIES];
+	uint32_t wanted = STATE(v->number, IPC_CALL_ASKED);
+	uint32_t limit = atomic_load_explicit(&c->spin, memory_order_relaxed);
+
+	for (uint32_t i = 0; atomic_load_explicit(&e->state, memory_order_acquire) != wanted; i++) {
+		if (i >= limit) {
+			int r = target_sleep(
+				c, &e->state, wanted, true, atomic_load_explicit(&c->linger_ms, memory_order_relaxed));
+			if (r)
+				return r;
+			break;
+		}
+		pause_cpu();
+	}
+	if (atomic_load_explicit(&c->stop, memory_order_relaxed))
+		return -EPIPE;
+	keep(&c->target_cpu, (uint32_t)sched_getcpu() + 1);
+	uint64_t in_at = atomic_load_explicit(&e->in_at, memory_order_relaxed);
+	uint64_t out_at = atomic_load_explicit(&e->out_at, memory_order_relaxed);
+	w->in_len = atomic_load_explicit(&e->in_len, memory_order_relaxed);
+	w->cap = atomic_load_explicit(&e->cap, memory_order_relaxed);
+	w->lend_count = e->lend_count;
+	if (!within(v, in_at, w->in_len) || !within(v, out_at, w->cap) || w->lend_count > IPC_LENDS_MAX)
 		return -EPROTO;
-	memcpy(name, c->name, IPC_CALL_NAME_MAX);
-	name[IPC_CALL_NAME_MAX] = 0;
-	*in_len = in;
-	*cap = room;
+	w->in = (const char *)c + in_at;
+	w->out = (char *)c + out_at;
+	memcpy(w->name, e->name, IPC_CALL_NAME_MAX);
+	w->name[IPC_CALL_NAME_MAX] = 0;
+	memcpy(w->lends, e->lends, w->lend_count * sizeof(w->lends[0]));
+	v->entry = e;
 	return 0;
 }
 
-void ipc_call_reply(struct ipc_call *c, int64_t result)
+/* Whether the host, which sleeps elsewhere, is to be told. */
+static bool advance(struct ipc_serving *v, enum ipc_call_stage stage)
 {
-	uint32_t state = IPC_CALL_REQUEST;
+	struct ipc_call *c = v->page;
 
-	atomic_store_explicit(&c->result, result, memory_order_relaxed);
-	if (atomic_compare_exchange_strong(&c->state, &state, IPC_CALL_REPLY) && atomic_load(&c->host_waits))
-		futex_wake(&c->state, 1);
+	atomic_exchange(&v->entry->state, STATE(v->number, stage));
+	bell_ring(&c->host_bell, &c->host_waits);
+	return atomic_load(&c->host_polls) && atomic_exchange(&c->host_polls, 0);
 }
 
-/* A waiter sleeps on state, which stays as it is: until it has come to sleep it is woken again and again. */
+bool ipc_call_reply(struct ipc_serving *v, int64_t result)
+{
+	atomic_store_explicit(&v->entry->result, result, memory_order_relaxed);
+	bool tell = advance(v, IPC_CALL_ANSWERED);
+	v->entry = NULL;
+	v->number = (v->number + 1) & NUMBER_MASK;
+	return tell;
+}
+
+int64_t ipc_call_back(struct ipc_serving *v, const char *name, const void *in, size_t len, const void **out, size_t cap,
+	void (*tell)(void))
+{
+	struct ipc_call *c = v->page;
+	struct ipc_entry *e = v->entry;
+	uint32_t state, waits = STATE(v->number, IPC_CALL_BACK);
+
+	if (!e)
+		return -EPROTO;
+	if (len > IPC_BACK_MAX || cap > IPC_BACK_MAX || strlen(name) > IPC_CALL_NAME_MAX)
+		return -EMSGSIZE;
+	unsigned char *area = (unsigned char *)c + ipc_call_in_offset() - BACKS;
+	strcpy(c->back_name, name);
+	if (len)
+		memcpy(area, in, len);
+	atomic_store_explicit(&c->back_len, len, memory_order_relaxed);
+	atomic_store_explicit(&c->back_cap, cap, memory_order_relaxed);
+	if (advance(v, IPC_CALL_BACK))
+		tell();
+	if (!spin(&e->state, waits, atomic_load_explicit(&c->spin, memory_order_relaxed), &state)) {
+		int r = target_sleep(c, &e->state, waits, false, 0);
+		if (r < 0)
+			return r;
+	}
+	*out = area + IPC_BACK_MAX;
+	return atomic_load_explicit(&c->back_result, memory_order_relaxed);
+}
+
 uint32_t ipc_call_wish(struct ipc_call *c, uint32_t wish)
 {
 	uint32_t number = (atomic_load(&c->wish) & ~(uint32_t)IPC_WISH_BITS) + IPC_WISH_BITS + 1;
 	atomic_store(&c->wish, number | wish);
-	futex_wake(&c->state, INT_MAX);
+	bell_ring(&c->target_bell, &c->target_waits);
 	return number | wish;
 }
 
@@ -332,10 +173,7 @@ void ipc_call_await_grant(struct ipc_call *c, uint32_t number, int ms)
 	const struct timespec slice = {ms / 1000, ms % 1000 * 1000000};
 	uint32_t granted = atomic_load(&c->granted);
 	if (granted != number)
-		futex_wait(&c->granted, granted, &slice);
-	/* Between its look and its sleep the target missed it. */
-	if (!ipc_call_granted(c, number))
-		futex_wake(&c->state, INT_MAX);
+		bell_wait(&c->granted, granted, &slice);
 }
 
 bool ipc_call_wished(const struct ipc_call *c, uint32_t *wish)
@@ -347,18 +185,38 @@ bool ipc_call_wished(const struct ipc_call *c, uint32_t *wish)
 void ipc_call_grant(struct ipc_call *c, uint32_t wish)
 {
 	atomic_store(&c->granted, wish);
-	futex_wake(&c->granted, INT_MAX);
+	syscall(SYS_futex, &c->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 void ipc_call_tell(struct ipc_call *c)
 {
 	atomic_store(&c->told, 1);
-	if (atomic_load(&c->host_waits))
-		futex_wake(&c->state, INT_MAX);
+	bell_ring(&c->host_bell, &c->host_waits);
+}
+
+/* Not only those that say that they wait: this is said once. */
+static void everybody(_Atomic uint32_t *bell)
+{
+	static const _Atomic uint32_t yes = 1;
+
+	bell_ring(bell, &yes);
 }
 
 void ipc_call_dead(struct ipc_call *c)
 {
-	atomic_store(&c->state, IPC_CALL_DEAD);
-	futex_wake(&c->state, INT_MAX);
+	atomic_store(&c->dead, 1);
+	everybody(&c->host_bell);
+	everybody(&c->target_bell);
+}
+
+void ipc_call_stop(struct ipc_call *c)
+{
+	atomic_store(&c->stop, 1);
+	bell_ring(&c->target_bell, &c->target_waits);
+}
+
+void ipc_call_linger(struct ipc_call *c, uint32_t ms)
+{
+	atomic_store(&c->linger_ms, ms);
+	bell_ring(&c->target_bell, &c->target_waits);
 }

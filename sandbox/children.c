@@ -72,6 +72,20 @@ static void on_report(void *arg, const struct report *r)
 	child_report(c, r);
 }
 
+/* A host that has not taken in the last one has something to read. */
+static void on_answered(void *arg, struct instance *i)
+{
+	struct child *c = arg;
+	if (i) {
+		pthread_mutex_lock(&i->telling);
+		c = i->arg;
+	}
+	if (c)
+		ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ANSWERED}, false);
+	if (i)
+		pthread_mutex_unlock(&i->telling);
+}
+
 static bool on_ask(void *arg, const struct question *q)
 {
 	struct child *c = arg;
@@ -339,6 +353,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->on_born = on_born;
 	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
+	f->on_answered = on_answered;
 	f->on_attach = lends_attach;
 	f->arg = c;
 	f->backtraces = c->backtrace;

@@ -67,7 +67,7 @@ static enum airlock_end classify(const struct airlock_target *t, int *code, int 
 			*signal = t->end.seen ? e->status : SIGKILL;
 		return AIRLOCK_VIOLATED;
 	}
-	if (t->end.why == ENDED_BY_WALL)
+	if (t->end.why == ENDED_BY_WALL || (t->end.why == ENDED_BY_HOST && t->late))
 		return AIRLOCK_TIMED_OUT;
 	if (!t->end.seen) {
 		*signal = SIGKILL;
@@ -109,7 +109,7 @@ static int limit_of(const struct airlock_target *t, const struct airlock_status 
 	const int last = t->refusal_count ? t->refusals[t->refusal_count - 1].limit : -1;
 	switch (s->end) {
 	case AIRLOCK_TIMED_OUT:
-		return t->end.why == ENDED_BY_WALL ? LIMIT_WALL : LIMIT_CPU;
+		return t->end.why == ENDED_BY_WALL ? LIMIT_WALL : t->end.why == ENDED_BY_HOST ? -1 : LIMIT_CPU;
 	case AIRLOCK_OUT_OF_MEMORY:
 		return LIMIT_MEMORY;
 	case AIRLOCK_CRASHED:
@@ -234,6 +234,7 @@ static const char *const by_end[] = {
 	[AIRLOCK_EXITED] = "%s ended with status %s",
 	[AIRLOCK_CRASHED] = "%s crashed: %s",
 	[AIRLOCK_VIOLATED] = "%s was killed for %s",
+	[AIRLOCK_TIMED_OUT] = "%s was killed%s: a call took longer than it may",
 	[AIRLOCK_KILLED] = "%s was killed%s",
 	[AIRLOCK_LOST] = "%s %s",
 };

@@ -21,12 +21,13 @@ bool nested_inside(void)
 }
 
 /* Whether this process may use sendmsg(2) and recvmsg(2), which carry descriptors, or must do without. */
-void plain_messages(void)
+int64_t plain_messages(void)
 {
 	int64_t promises = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_QUERY, AIRLOCK_QUERY_PROMISES, 0, 0);
 	const uint64_t any = PROMISE_BIT(inet) | PROMISE_BIT(unix);
 	if (promises >= 0)
 		ipc_plain((promises & (any | PROMISE_BIT(sendfd))) == 0, (promises & (any | PROMISE_BIT(recvfd))) == 0);
+	return promises;
 }
 
 static int ask(struct nest_ask *ask)

@@ -100,6 +100,8 @@ static int narrow(int64_t flags, unsigned parts, uint64_t promises, uint64_t exe
 		r = fail(-errno, errno == EPERM ? "the promises cannot be widened" : "the broker refused to narrow");
 	if (r == 0 && code && (flags & AIRLOCK_HAS_ABORT) && !carrier_used())
 		tell_begin();
+	if (r == 0 && code && !(left & PROMISE_BIT(stdio)))
+		serve_narrowed();
 	if (r == 0 && code)
 		r = filter_load(code, len);
 	/* Without stdio free() may call what is a violation by now. */

@@ -40,6 +40,7 @@ enum message_type {
 	MESSAGE_ASK, /* struct question (broker/names.h) */
 	MESSAGE_ANSWER, /* host to broker: struct reply */
 	MESSAGE_CRASHED, /* broker to host: struct crashed; again, when there is a backtrace */
+	MESSAGE_ANSWERED, /* target or broker to host: airlock_dispatch() has something to look at */
 	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
 	MESSAGE_LEND, /* host to broker, by a worker's status socket: struct lent [, descriptor] */
 	MESSAGE_TERM, /* host to broker: SIGTERM to the first process */

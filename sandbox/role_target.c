@@ -5,6 +5,7 @@
 
 #include "sandbox/crash.h"
 #include "sandbox/layers.h"
+#include "policy/promises.h"
 #include "sandbox/zygote.h"
 
 #include <bsd/unistd.h>
@@ -82,7 +83,7 @@ static _Noreturn void serve_forks(const struct zygote_libc *l, size_t shared, co
 		_exit(125);
 	close(fd);
 	setproctitle("-%s", title);
-	serve_calls(call, shared);
+	serve_calls(call, shared, -1);
 }
 
 _Noreturn void role_target(bool guest)
@@ -143,7 +144,7 @@ _Noreturn void role_target(bool guest)
 		close_the_door(s);
 	if (late)
 		environment_take(at, envc);
-	plain_messages();
+	const int64_t promises = plain_messages();
 	munmap(memory, (size_t)st.st_size);
 	/* What the program wants to have run before there are forks, or calls. */
 	if (pool && symbol)
@@ -152,5 +153,5 @@ _Noreturn void role_target(bool guest)
 		serve_forks(&libc, shared, title);
 	if (symbol && !pool)
 		exit(symbol->entry(host, argc, argv));
-	serve_calls(call, shared);
+	serve_calls(call, shared, promises & PROMISE_BIT(stdio) ? FD_CHANNEL : -1);
 }

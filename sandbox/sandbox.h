@@ -139,11 +139,13 @@ _Noreturn void role_broker(void);
 _Noreturn void role_target(bool guest); /* guest: confined already, before its image was loaded */
 
 /* ---- serve.c: in a target ---- */
-_Noreturn void serve_calls(struct ipc_call *call, size_t shared);
+/* channel: to the host, or -1. */
+void serve_narrowed(void); /* promises were given up */
+_Noreturn void serve_calls(struct ipc_call *call, size_t shared, int channel);
 
 /* ---- nested.c: in a target ---- */
 bool nested_inside(void); /* whether this process has a broker */
-void plain_messages(void); /* messages as this target's promises let them through */
+int64_t plain_messages(void); /* messages as this target's promises, which it returns, let them through */
 struct broker_birth;
 int nested_spawn(struct broker_handle **out, const struct broker_birth *birth);
 struct words;
@@ -181,6 +183,12 @@ struct airlock_target {
 	int failed; /* it was not to be, and nobody waited for it: negative errno */
 	char *failure; /* and why; or NULL */
 	struct ipc_call *call;
+	struct ipc_ring ring; /* of call */
+	const struct airlock_callback *callbacks;
+	size_t callback_count;
+	pthread_mutex_t forcing;
+	atomic_bool forced; /* see call_force() */
+	bool late; /* killed for a call that took too long */
 	size_t shared;
 	char name[64];
 	bool ended, lost, killed; /* killed: it was asked to die */
@@ -223,6 +231,14 @@ void buffers_forget(struct airlock_target *t);
 /* Before the function is looked up, and after it returned. 0, or a negative errno and nothing is lent. */
 int lends_begin(const struct ipc_lend *lends, unsigned count);
 void lends_end(void);
+
+int target_busy(const struct airlock_target *t); /* -EBUSY while a function of the host's answers the target; or 0 */
+
+/* ---- call.c: for target.c ---- */
+bool call_work(struct airlock_target *t);
+void call_force(struct airlock_target *t, bool on);
+int call_due_ms(const struct airlock_target *t, int ms); /* until the next deadline, if that is sooner */
+void call_forget(struct airlock_target *t);
 
 /* ---- steer.c: targets that live long ---- */
 /* What the target is to do when it next comes to it: a number for ipc_call_granted(). */

@@ -259,6 +259,8 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	memcpy(t->limits, policy->p.limits, sizeof(t->limits));
 	t->program = start->kind == START_EXEC;
 	t->serves = !t->program && (start->pool != POOL_NONE || !*words->bytes);
+	t->callbacks = options->callbacks;
+	t->callback_count = options->callback_count;
 	t->ask = policy->ask;
 	t->ask_arg = policy->ask_arg;
 	atomic_fetch_add(&h->references, 1);
@@ -409,6 +411,8 @@ int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
 		status[0] = -1;
 		snprintf(t->name, sizeof(t->name), "%s", zygote->name);
 		memcpy(t->limits, zygote->limits, sizeof(t->limits));
+		t->callbacks = zygote->callbacks;
+		t->callback_count = zygote->callback_count;
 		t->layers = zygote->layers;
 		t->serves = true;
 		atomic_fetch_add(&zygote->broker->references, 1);

@@ -101,7 +101,7 @@ int stop_ask(struct airlock_target *t)
 	if (t->program)
 		return ipc_send(t->status, &(struct ipc_message){.type = MESSAGE_TERM}, false);
 	if (t->serves)
-		ipc_call_dead(t->call);
+		ipc_call_stop(t->call);
 	else if (t->channel >= 0)
 		shutdown(t->channel, SHUT_WR);
 	return 0;
@@ -177,8 +177,8 @@ PUBLIC int airlock_trim(struct airlock_target *target)
 		return r;
 	if (!target->call)
 		return 0;
-	/* Of shared memory: nothing is under way, since who is in a call has the target. */
-	if (madvise((unsigned char *)target->call + ipc_call_in_offset(),
+	/* Of shared memory: what the calls that are under way need stays. */
+	if (!target->ring.live && madvise((unsigned char *)target->call + ipc_call_in_offset(),
 		    ipc_call_total(target->shared) - ipc_call_in_offset(), MADV_REMOVE) < 0)
 		return fail(-errno, "the memory of calls cannot be given back: %s", strerror(errno));
 	if (!target->program)

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define QUESTIONS_MAX 64 /* between two looks whether a call has been answered */
+#define RECORDS_MAX 64 /* that say that there is something to look at, between two looks */
 
 /* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
 int map_own(int fd, size_t len, void **out)
@@ -47,6 +47,9 @@ int target_new(struct airlock_target **out, int status, int channel, int call_fd
 		return fail(r, "cannot make a target: %s", strerror(-r));
 	}
 	t->call = memory;
+	t->ring.page = memory;
+	t->ring.shared = shared;
+	pthread_mutex_init(&t->forcing, NULL);
 	*out = t;
 	return 0;
 }
@@ -81,6 +84,11 @@ bool status_take(struct airlock_target *t, bool answers)
 			return false;
 		if (r == 1 && m.type == MESSAGE_ASK && m.len == sizeof(struct question)) {
 			question_answer(t, &m);
+			return true;
+		}
+		if (r == 1 && m.type == MESSAGE_ANSWERED) {
+			/* Whoever takes this in need not be airlock_dispatch(). */
+			call_force(t, true);
 			return true;
 		}
 		if (r != 1) {
@@ -130,9 +138,9 @@ bool target_ended(struct airlock_target *t)
 	return t->ended;
 }
 
-static int busy(const struct airlock_target *t)
+int target_busy(const struct airlock_target *t)
 {
-	return t->asking ? fail(-EBUSY, "the target waits for the answer to its question") : 0;
+	return t->asking ? fail(-EBUSY, "the target waits for what the host answers just now") : 0;
 }
 
 /* A target that has let go of its end would keep the descriptor readable for ever: it is looked at no more. */
@@ -152,6 +160,18 @@ static bool message_waits(struct airlock_target *t)
 	return false;
 }
 
+/* What says that calls are to be looked at, and nothing else. Whether there was any. */
+static bool records_take(struct airlock_target *t)
+{
+	char buffer[IPC_BYTES_MAX + 16];
+	struct ipc_message m;
+	int n = 0;
+	while (n < RECORDS_MAX && t->call && ipc_waits(t->channel, MESSAGE_ANSWERED) &&
+		ipc_recv(t->channel, buffer, sizeof(buffer), 0, &m, false) == 1)
+		n++;
+	return n > 0;
+}
+
 static int left(int64_t deadline)
 {
 	if (deadline < 0)
@@ -163,18 +183,21 @@ static int left(int64_t deadline)
 PUBLIC int airlock_fd(const struct airlock_target *target)
 {
 	struct airlock_target *t = (struct airlock_target *)(uintptr_t)target;
-	struct epoll_event e = {.events = EPOLLIN};
 	if (t->inside || t->channel < 0 || t->poll >= 0)
 		return t->poll >= 0 ? t->poll : t->inside ? t->channel : t->status;
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-	if (fd < 0 || (!t->ended && epoll_ctl(fd, EPOLL_CTL_ADD, t->status, &e) < 0) ||
+	pthread_mutex_lock(&t->forcing);
+	struct epoll_event e = {.events = EPOLLIN}, s = {.events = EPOLLIN | (t->forced ? EPOLLOUT : 0)};
+	int fd = epoll_create1(EPOLL_CLOEXEC), r = 0;
+	if (fd < 0 || (!t->ended && epoll_ctl(fd, EPOLL_CTL_ADD, t->status, &s) < 0) ||
 		(!t->silent && epoll_ctl(fd, EPOLL_CTL_ADD, t->channel, &e) < 0)) {
-		int r = -errno;
+		r = -errno;
 		if (fd >= 0)
 			close(fd);
-		return fail(r, "no descriptor to wait by: %s", strerror(-r));
+	} else {
+		t->poll = fd;
 	}
-	return t->poll = fd;
+	pthread_mutex_unlock(&t->forcing);
+	return r < 0 ? fail(r, "no descriptor to wait by: %s", strerror(-r)) : fd;
 }
 
 /* Inside a target there is the channel alone; its end is the host's, which may have closed but one direction. */
@@ -200,20 +223,28 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 	if (target->inside)
 		return dispatch_inside(target, timeout_ms);
 	if (target->asking)
-		return busy(target);
+		return target_busy(target);
 	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	for (;;) {
-		bool answered = status_read(target);
-		if (message_waits(target))
+		bool answered = status_read(target), message = message_waits(target);
+		if (message && records_take(target)) {
+			answered = true;
+			message = message_waits(target);
+		}
+		/* After the records: what is answered from now on is told by another one. */
+		if (call_work(target))
+			return 3;
+		if (message)
 			return 1;
 		if (target->ended)
 			return 2;
-		struct pollfd p[2] = {{.fd = target->status, .events = POLLIN},
-			{.fd = target->silent ? -1 : target->channel, .events = POLLIN}};
+		struct pollfd p[3] = {{.fd = target->status, .events = POLLIN},
+			{.fd = target->silent ? -1 : target->channel, .events = POLLIN},
+			{.fd = target->ring.live ? airlock_fd(target) : -1, .events = POLLIN}}; /* call_force() */
 		int ms = left(deadline);
 		if (answered && ms == 0)
 			return 0;
-		int r = poll(p, 2, ms);
+		int r = poll(p, 3, call_due_ms(target, ms));
 		if (r < 0 && errno != EINTR)
 			return fail(-errno, "cannot wait: %s", strerror(errno));
 		if (r <= 0 && ms == 0)
@@ -241,6 +272,8 @@ PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *mes
 		return fail(-EINVAL, "message.size is wrong: use AIRLOCK_MESSAGE_INIT");
 	if (peer->inside)
 		pings_take(peer);
+	else if (records_take(peer))
+		call_force(peer, true);
 	int r = ipc_recv(peer->channel, buffer, sizeof(buffer), 1, &m, false);
 	if (r == 0)
 		return fail(-EPIPE, "the other side is gone");
@@ -257,58 +290,6 @@ PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *mes
 	return 0;
 }
 
-/* ---- calls ---- */
-
-static bool gone(void *arg)
-{
-	struct airlock_target *t = arg;
-	struct pollfd p = {.fd = t->status, .events = POLLIN};
-	for (int i = 0; i < QUESTIONS_MAX && !t->ended && poll(&p, 1, 0) == 1; i++)
-		if (!status_read(t))
-			break;
-	return t->ended;
-}
-
-static int call_failed(struct airlock_target *t, const char *function, int r)
-{
-	if (r != -EPIPE)
-		return fail(r, "the call of %s failed: %s", function, strerror(-r));
-	/* The shared memory died first; the reason follows on the socket. */
-	int64_t deadline = monotonic_ms() + 2000;
-	while (!t->ended && left(deadline) > 0)
-		if (airlock_dispatch(t, left(deadline)) == 1)
-			poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, left(deadline));
-	char why[400];
-	return fail(-EPIPE, "%s", airlock_explain(t, why, sizeof(why)));
-}
-
-PUBLIC ssize_t airlock_call(
-	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap)
-{
-	int64_t result = 0;
-	if (!target->call || strlen(function) > IPC_CALL_NAME_MAX)
-		return fail(-EINVAL, "no such call");
-	if (target->asking)
-		return busy(target);
-	if (len > target->shared || cap > target->shared)
-		return fail(-EMSGSIZE, "a call moves at most %zu bytes each way; see options.shared", target->shared);
-	if (target->ended)
-		return call_failed(target, function, -EPIPE);
-	unsigned char *base = (unsigned char *)target->call;
-	if (len)
-		memcpy(base + ipc_call_in_offset(), in, len);
-	int r = ipc_call_request(target->call, function, len, cap, gone, target, &result);
-	if (r < 0)
-		return call_failed(target, function, r);
-	if (result == INT64_MIN + ENOSYS)
-		return fail(-ENOSYS, "the program has no AIRLOCK_FUNCTION(%s)", function);
-	if (result > (int64_t)cap || result < INT32_MIN)
-		return fail(-EPROTO, "%s says that it wrote %lld bytes of %zu", function, (long long)result, cap);
-	if (result > 0)
-		memcpy(out, base + ipc_call_out_offset(target->shared), (size_t)result);
-	return (ssize_t)result;
-}
-
 /* ---- the end ---- */
 
 PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms)
@@ -316,7 +297,7 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 	if (status->size < sizeof(size_t) || target->inside)
 		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
 	if (target->asking)
-		return busy(target);
+		return target_busy(target);
 	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target);
@@ -364,6 +345,7 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		munmap(target->call, ipc_call_total(target->shared));
 	if (target->channel >= 0)
 		close(target->channel);
+	call_forget(target);
 	buffers_forget(target);
 	broker_handle_free(target->broker);
 	free(target->refusals);
