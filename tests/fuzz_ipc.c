@@ -79,38 +79,92 @@ static bool gone(void *arg)
 	return true;
 }
 
-static void call(const uint8_t *data, size_t size, bool as_host)
+/* In memory of its own size, so that a sanitizer sees a read beyond it. */
+static struct ipc_call *page(const uint8_t *data, size_t size)
 {
-	/* In a page of its own size, so that a sanitizer sees a read beyond it. */
-	struct ipc_call *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
-	char name[IPC_CALL_NAME_MAX + 1];
-	uint64_t in_len = 0, cap = 0;
-	int64_t result;
+	struct ipc_call *c = aligned_alloc(64, ipc_call_total(SHARED));
 
 	REQUIRE(c);
 	memset(c, 0, sizeof(*c));
 	memcpy(c, data, size < sizeof(*c) ? size : sizeof(*c));
-	uint32_t state = atomic_load(&c->state);
 	atomic_store(&c->spin, 0);
-	if (as_host && state != IPC_CALL_IDLE) {
-		int r = ipc_call_request(c, "f", 0, 0, gone, NULL, &result);
+	return c;
+}
 
-		REQUIRE(r == (state == IPC_CALL_DEAD ? -EPIPE : -EPROTO));
-	} else if (!as_host) {
-		/* In these two it would wait, with reason. */
-		if (state == IPC_CALL_IDLE || state == IPC_CALL_REPLY) {
-			state = IPC_CALL_REQUEST;
-			atomic_store(&c->state, state);
-		}
-		int r = ipc_call_wait(c, SHARED, name, &in_len, &cap);
+static void target(const uint8_t *data, size_t size)
+{
+	struct ipc_call *c = page(data, size);
+	struct ipc_serving v = {.page = c, .shared = SHARED};
+	struct ipc_work w;
 
-		REQUIRE(r == 0 || r == -EPROTO || r == -EPIPE);
-		REQUIRE(in_len <= SHARED && cap <= SHARED);
-		if (!r) {
-			REQUIRE(state == IPC_CALL_REQUEST && strlen(name) <= IPC_CALL_NAME_MAX);
-			ipc_call_reply(c, (int64_t)in_len);
-			REQUIRE(atomic_load(&c->state) == IPC_CALL_REPLY);
+	/* Else it would wait, with reason. */
+	atomic_store(&c->entry[0].state, IPC_CALL_ASKED);
+	int r = ipc_call_wait(&v, &w);
+	REQUIRE(r == 0 || r == -EPROTO || (r == -EPIPE && atomic_load(&c->stop)));
+	if (r == 0) {
+		const char *from = (const char *)c, *to = from + ipc_call_total(SHARED);
+		REQUIRE(w.lend_count <= IPC_LENDS_MAX && strlen(w.name) <= IPC_CALL_NAME_MAX);
+		REQUIRE((const char *)w.in >= from && (const char *)w.in <= to &&
+			w.in_len <= (size_t)(to - (const char *)w.in));
+		REQUIRE((const char *)w.out >= from && (const char *)w.out <= to &&
+			w.cap <= (size_t)(to - (const char *)w.out));
+		ipc_call_reply(&v, (int64_t)w.in_len);
+		REQUIRE(atomic_load(&c->entry[0].state) == IPC_CALL_ANSWERED);
+	}
+	free(c);
+}
+
+/* The answer to what the host reads again and again: a few bytes for each step say what the target writes, and where. */
+static void target_writes(struct ipc_call *c, struct ipc_ring *r, const uint8_t *step)
+{
+	struct ipc_entry *e = &c->entry[step[0] % IPC_CALL_ENTRIES];
+	uint32_t number = r->oldest + step[1] % 4;
+
+	if (step[1] & 0x40)
+		e = &c->entry[r->oldest % IPC_CALL_ENTRIES];
+	atomic_store(&e->result, (int64_t)(int8_t)step[2] * 0x10203040506070);
+	atomic_store(&e->in_at, ~(uint64_t)step[2]);
+	atomic_store(&e->out_at, ~(uint64_t)step[2]);
+	atomic_store(&c->back_len, (uint64_t)step[2] << (step[3] & 63));
+	atomic_store(&c->back_cap, (uint64_t)step[3] << (step[2] & 63));
+	atomic_store(&c->dead, step[2] == 255);
+	atomic_store(&e->state, step[1] & 0x80 ? step[2] * 0x01010101u : number << 2 | step[3] % 4);
+}
+
+static void host(const uint8_t *data, size_t size)
+{
+	struct ipc_call *c = page(NULL, 0);
+	struct ipc_ring r = {.page = c, .shared = SHARED};
+	struct ipc_slot *s[IPC_CALL_ENTRIES];
+	char name[IPC_CALL_NAME_MAX + 1], bytes[4096] = "";
+	const void *in;
+	size_t len, cap, n = 0;
+
+	for (; size >= 5; data += 5, size -= 5) {
+		const struct ipc_request q = {
+			.name = "f", .in = bytes, .in_len = data[4] * 16u, .cap = data[4] * 8u, .timeout_ms = -1};
+		if (n < IPC_CALL_ENTRIES && data[4] % 3 && ipc_ring_publish(&r, &q, &s[n]) == 0)
+			n++;
+		target_writes(c, &r, data);
+		int e = ipc_ring_look(&r);
+		REQUIRE(e == 0 || e == 1 || e == -EPROTO);
+		REQUIRE(e != -EPROTO || r.broken);
+		if (e == 1 && ipc_ring_back(&r, name, &in, &len, &cap) == 0) {
+			REQUIRE(len <= IPC_BACK_MAX && cap <= IPC_BACK_MAX && strlen(name) <= IPC_CALL_NAME_MAX);
+			REQUIRE((const char *)in >= (char *)c &&
+				(const char *)in + IPC_BACK_MAX <= (char *)c + ipc_call_in_offset());
 		}
+		if (e == 1 && data[4] & 1)
+			REQUIRE(ipc_ring_back_done(&r, bytes, (int64_t)(data[4] * 16u)) == 0);
+		if (n && (e < 0 || data[4] & 2)) {
+			struct ipc_slot *last = s[--n];
+			e = ipc_ring_await(&r, last, 1, gone, NULL);
+			REQUIRE(e <= 1 && (e != 0 || last->answered));
+			REQUIRE(last->out_at <= ipc_call_total(SHARED) &&
+				last->cap <= ipc_call_total(SHARED) - last->out_at);
+			ipc_ring_free(&r, last);
+		}
+		REQUIRE(r.live <= IPC_CALL_ENTRIES && r.ready <= r.live);
 	}
 	free(c);
 }
@@ -124,10 +178,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		record(data + 3, size - 3, data[1] % 33, data[2] % (IPC_FDS_MAX + 1));
 		break;
 	case 1:
-		call(data + 1, size - 1, false);
+		target(data + 1, size - 1);
 		break;
 	default:
-		call(data + 1, size - 1, true);
+		host(data + 1, size - 1);
 	}
 	return 0;
 }
