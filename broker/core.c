@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/procfs.h>
 #include <sys/ptrace.h>
@@ -58,7 +59,7 @@ struct map {
 	const char *path;
 };
 
-static struct core {
+struct core {
 	pid_t pid;
 	int out, pages;
 	bool holes, hole; /* can be left in it; it ends in one */
@@ -68,8 +69,8 @@ static struct core {
 	Elf64_auxv_t auxv[CRASH_AUXV];
 	struct map map[MAPS];
 	Elf64_Phdr segment[SEGMENTS + 1];
-	char text[TEXT], notes[NOTES], chunk[CHUNK];
-} core; /* under the lock, and filled in the helper: in the broker most of its pages are never more than zero */
+	char text[TEXT], files[TEXT], notes[NOTES], chunk[CHUNK];
+};
 static pthread_mutex_t core_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the helper: what there is ---- */
@@ -224,11 +225,9 @@ static void notes_make(struct core *c, const struct broker *b)
 		note_add(c, NT_PRPSINFO, &p, sizeof(p));
 		note_add(c, NT_SIGINFO, &c->info, sizeof(c->info));
 		note_add(c, NT_AUXV, c->auxv, sizeof(c->auxv));
-		/* The text has been taken apart in place, and the room behind it is free. */
-		static char files[TEXT];
-		size_t len = files_say(c, files, sizeof(files));
+		size_t len = files_say(c, c->files, sizeof(c->files));
 		if (len)
-			note_add(c, NT_FILE, files, len);
+			note_add(c, NT_FILE, c->files, len);
 	}
 }
 
@@ -439,7 +438,7 @@ static void await(const struct request *r, pid_t helper)
 void core_write(const struct request *r, const siginfo_t *info)
 {
 	const struct family *f = r->family;
-	struct core *c = &core;
+	struct core *c;
 	int pending[THREADS] = {0};
 	ucontext_t u;
 	struct stat st;
@@ -451,8 +450,9 @@ void core_write(const struct request *r, const siginfo_t *info)
 			return;
 		pause_ms(5);
 	}
+	c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	/* One file has room for one core: the first. */
-	if (fstat(f->core, &st) == 0 && !(S_ISREG(st.st_mode) && st.st_size > 0)) {
+	if (c != MAP_FAILED && fstat(f->core, &st) == 0 && !(S_ISREG(st.st_mode) && st.st_size > 0)) {
 		c->pid = r->tid;
 		c->info = *info;
 		c->threads = 1;
@@ -472,5 +472,7 @@ void core_write(const struct request *r, const siginfo_t *info)
 		for (size_t i = 1; i < c->threads; i++)
 			thread_go(c->thread[i].pr_pid, pending[i]);
 	}
+	if (c != MAP_FAILED)
+		munmap(c, sizeof(*c));
 	pthread_mutex_unlock(&core_lock);
 }

@@ -10,7 +10,6 @@
 
 #define BYTES 4096 /* of one CIE or FDE */
 #define SAVED 4 /* rows that are remembered */
-#define SEARCHED (1024 * 1024) /* descriptions without a table */
 
 #if defined(__x86_64__)
 #define ADDRESS(a) (a)
@@ -347,21 +346,17 @@ bool frame_step(pid_t pid, uint64_t header, struct frame *f)
 	return table_find(pid, header, pc, &address) && step_by(pid, address, pc, f);
 }
 
-bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct frame *f)
+bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct searched *all, struct frame *f)
 {
-	static struct {
-		uint64_t address;
-		unsigned char bytes[SEARCHED];
-	} all; /* one module has no table */
 	static struct entry cie;
 	struct common common = {.form = 0};
 	uint64_t pc = f->pc - !f->exact, known = 0;
-	if (len > sizeof(all.bytes) || (all.address != address && !frame_read(pid, address, all.bytes, len)))
+	if (len > sizeof(all->bytes) || (all->address != address && !frame_read(pid, address, all->bytes, len)))
 		return false;
-	all.address = address;
+	all->address = address;
 	for (uint64_t at = 0; at + 8 <= len;) {
 		uint32_t word[2];
-		memcpy(word, all.bytes + at, sizeof(word));
+		memcpy(word, all->bytes + at, sizeof(word));
 		if (word[0] < 4 || word[0] > len - at - 4)
 			return false;
 		const uint64_t from = address + at + 4;
@@ -370,7 +365,7 @@ bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct frame *f)
 			if (!entry_read(pid, known, &cie) || !common_parse(&cie.c, &common))
 				return false;
 		}
-		struct cursor c = {.bytes = all.bytes + at + 4, .at = 4, .len = word[0], .address = from};
+		struct cursor c = {.bytes = all->bytes + at + 4, .at = 4, .len = word[0], .address = from};
 		const uint64_t begin = cursor_pointer(&c, common.form), size = cursor_pointer(&c, common.form & 0x0f);
 		if (word[1] && pc - begin < size && !c.bad)
 			return step_by(pid, from - 4, pc, f);

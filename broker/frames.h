@@ -29,7 +29,12 @@ bool frame_read(pid_t pid, uint64_t address, void *bytes, size_t len);
 /* From a frame to its caller's, by the .eh_frame_hdr at this address of the process. false: there is none. */
 bool frame_step(pid_t pid, uint64_t header, struct frame *f);
 /* The same by all descriptions (.eh_frame) at this address, for programs that have no table of them: static ones. */
-bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct frame *f);
+#define SEARCHED (1024 * 1024)
+struct searched {
+	uint64_t address; /* of what is here; 0: nothing yet */
+	unsigned char bytes[SEARCHED];
+};
+bool frame_search(pid_t pid, uint64_t address, uint64_t len, struct searched *all, struct frame *f);
 /* As a ucontext_t at address has it. */
 bool frame_context(pid_t pid, uint64_t address, struct frame *f);
 /* The same from the way out of a signal handler, for which not every libc has a table. */

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -49,14 +50,15 @@ struct map {
 	int fd; /* of its file, or -1 */
 };
 
-static struct helper {
+struct helper {
 	pid_t pid; /* of the thread */
 	int out;
 	bool inside; /* it stands in our own handler */
 	size_t count;
 	struct map maps[MAPS];
 	char text[TEXT];
-} helper; /* written in the helper alone: a page of it in the broker is never more than zero */
+	struct searched searched;
+};
 
 static void maps_parse(struct helper *h)
 {
@@ -189,13 +191,13 @@ static int file_of(const struct helper *h, const struct map *m)
 }
 
 /* To the caller, by the module's tables, or without. */
-static bool step(const struct helper *h, const struct map *m, const struct elf *elf, struct frame *f)
+static bool step(struct helper *h, const struct map *m, const struct elf *elf, struct frame *f)
 {
 	uint64_t at, len;
 	int fd = elf->header ? -1 : file_of(h, m);
 	if (elf->header ? frame_step(h->pid, elf->header, f)
 			: fd >= 0 && section_find(fd, ".eh_frame", &at, &len) &&
-				  frame_search(h->pid, elf->bias + at, len, f))
+				  frame_search(h->pid, elf->bias + at, len, &h->searched, f))
 		return true;
 	return frame_interrupted(h->pid, f);
 }
@@ -318,10 +320,15 @@ void unwind_from(const struct request *r, const struct frame *from, bool inside,
 		return;
 	pid_t pid = fork();
 	if (pid == 0) {
-		helper.pid = r->tid;
-		helper.out = fds[1];
-		helper.inside = inside;
-		help(r->family->broker, &helper, &f);
+		/* Not among the library's own memory, which counts against the limits of all that have it. */
+		struct helper *h = mmap(
+			NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (h == MAP_FAILED)
+			_exit(1);
+		h->pid = r->tid;
+		h->out = fds[1];
+		h->inside = inside;
+		help(r->family->broker, h, &f);
 	}
 	close(fds[1]);
 	if (pid > 0) {

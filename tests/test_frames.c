@@ -94,6 +94,7 @@ static void walks(void **state)
 /* The descriptions one after the other lead where the table of them does. */
 static void searches(void **state)
 {
+	static struct searched all;
 	ucontext_t own;
 	struct frame f, g;
 	struct elf e;
@@ -109,12 +110,12 @@ static void searches(void **state)
 	close(self);
 	g = f;
 	assert_true(frame_step(getpid(), e.header, &f));
-	assert_true(frame_search(getpid(), e.bias + at, len, &g));
+	assert_true(frame_search(getpid(), e.bias + at, len, &all, &g));
 	assert_true(f.pc == g.pc && memcmp(f.r, g.r, sizeof(f.r)) == 0);
 	g.pc = 4096;
-	assert_false(frame_search(getpid(), e.bias + at, len, &g));
-	assert_false(frame_search(getpid(), 8, len, &g));
-	assert_false(frame_search(getpid(), e.bias + at, ~UINT64_C(0), &g));
+	assert_false(frame_search(getpid(), e.bias + at, len, &all, &g));
+	assert_false(frame_search(getpid(), 8, len, &all, &g));
+	assert_false(frame_search(getpid(), e.bias + at, ~UINT64_C(0), &all, &g));
 }
 
 static uint64_t seed = 88172645463325252;
@@ -132,6 +133,7 @@ static void nonsense(void **state)
 	enum { SIZE = 8192, FDE = 1024, CIE = 512 };
 	unsigned char *page = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const uint64_t at = (uint64_t)(uintptr_t)page;
+	static struct searched all;
 	unsigned stepped = 0;
 	(void)state;
 	assert_true(page != MAP_FAILED);
@@ -165,7 +167,7 @@ static void nonsense(void **state)
 		struct frame g = f;
 		stepped += frame_step(getpid(), at, &f);
 		/* Each time another place: it remembers what it has read. */
-		frame_search(getpid(), at + CIE + (unsigned)i % 2, SIZE - CIE - 8, &g);
+		frame_search(getpid(), at + CIE + (unsigned)i % 2, SIZE - CIE - 8, &all, &g);
 	}
 	/* Else nothing was tried. */
 	assert_true(stepped > 100);
