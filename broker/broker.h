@@ -65,17 +65,6 @@ struct interpreter {
 #define OPERATIONS 512 /* more than the largest number in the table of operations */
 
 struct broker {
-	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
-	struct anchor *anchors;
-	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
-	int resolv; /* of those, the file that is asked who the nameservers are; or -1, and they are these: nameservers.c */
-	struct nameserver *nameservers;
-	size_t nameserver_count;
-	int locales; /* the locale tree, where a directory of it can be given away; or -1 */
-	int opener; /* its socket; 0 when there is none: see opener.c */
-	pthread_mutex_t opener_lock;
-	struct interpreter interpreters[INTERPRETERS_MAX];
-	size_t interpreter_count;
 	int root; /* O_PATH of "/" */
 	int proc; /* directory descriptor of /proc, opened before confinement */
 	bool private_mounts; /* anchors are detached private mounts: a directory given away leads no higher */
@@ -83,6 +72,14 @@ struct broker {
 	bool in_place;
 	bool programs; /* its families run another program than its own image */
 	bool makes_sockets; /* its targets' network is empty: what they may use of the broker's, it makes for them */
+	int log; /* JSON lines, or -1 */
+	struct policy policy; /* anchors[i] belongs to policy.unveils[i]; fixed once families run */
+	struct anchor *anchors;
+	int resolv; /* of those, the file that is asked who the nameservers are; or -1, and they are these: nameservers.c */
+	struct nameserver *nameservers;
+	size_t nameserver_count;
+	int locales; /* the locale tree, where a directory of it can be given away; or -1 */
+	int opener; /* its socket; 0 when there is none: see opener.c */
 	struct limits *limits; /* see limits.h; NULL when the policy has none of those */
 	int binder; /* its socket; 0 when there is none: see binder.c */
 	struct names *names; /* what the hosts in rules stand for: see names.h; NULL when no rule has one */
@@ -90,17 +87,20 @@ struct broker {
 	bool trap; /* somebody else's listener is in the way: requests come by the second carrier */
 	bool narrowable; /* the family's filter is: see policy/filter.h */
 	uint64_t promises; /* that any of its processes still has; in place only */
-	bool closed[OPERATIONS]; /* rows of the table that are out of use; in place only, the lane's */
 	bool confined; /* broker_confine() has been here */
 	bool identities; /* its program may become somebody else: see identity.c */
 	/* Direct trees: the kernel resolves what families with `direct` only look at, in their own root, a file system of
 	 * this device. */
 	dev_t direct_root;
 	unsigned layers; /* in force over the targets */
-	int log; /* JSON lines, or -1 */
 	int terminal; /* its program's, in place, with the promise tty; else 0 */
 	char *exe; /* the program's path, for /proc/self/exe; may be NULL */
 	uint32_t tag_base; /* random: tags of other brokers' families are not ours */
+	pthread_mutex_t opener_lock;
+	int libc[LIBC_FILES]; /* O_PATH, in libc_files.c's order, or -1; set by broker_anchors_open() */
+	struct interpreter interpreters[INTERPRETERS_MAX];
+	size_t interpreter_count;
+	bool closed[OPERATIONS]; /* rows of the table that are out of use; in place only, the lane's */
 	/* Of a nested broker: what its families begin with, which is less than `policy`, by whose mounts descriptors are known;
 	 * and the limits of processes of the targets around them. */
 	const struct policy *begin;
@@ -198,33 +198,12 @@ struct family {
 	bool direct; /* set before family_start(): the kernel itself keeps the working directory, and opens for reading */
 	atomic_bool stopping;
 	atomic_bool started; /* the lane has a thread to join */
-	struct {
-		pid_t tid;
-		int64_t when;
-	} forks[32]; /* lane only: granted, perhaps not done yet */
 	atomic_bool
 		starting; /* set by the caller: the first process is yet to execute its program, whatever the promises */
-	/* Processes whose loader runs, up to their entry point, and threads whose execveat() is the broker's. Under lock. */
-	pid_t loading[SLOW_WORKERS];
-	struct {
-		pid_t tid;
-		int fd;
-	} approved[SLOW_WORKERS];
 	atomic_uint loading_count;
-	pid_t aborting[SLOW_WORKERS]; /* processes that are being ended by abort.c. Under lock. */
-	/* Where words.c puts arguments: slots of WORDS_SLOT bytes from base on, each beginning with the mark. Under lock. */
-	struct {
-		uint64_t base;
-		unsigned busy;
-		unsigned char mark[16];
-	} words;
 	bool narrowed_since; /* lane only: one of its processes has given something up */
 	atomic_bool identities_changed; /* one of its processes has asked for other ids */
 	_Atomic uint64_t requests, refused;
-	struct {
-		int nr;
-		uint64_t place; /* mixed with the text: one wrapper in libc makes all calls of a kind */
-	} seen[256]; /* reports already made; a ring */
 	size_t seen_count;
 	unsigned report_tokens; /* a flood of different refusals is counted, not told */
 	int64_t report_time;
@@ -257,6 +236,28 @@ struct family {
 	struct zygote *zygote; /* its first process is one: zygote.h; else NULL. Set before family_start() */
 	struct heard *heard; /* who sent datagrams: see heard.c; under lock */
 	const struct nest_ops *nest; /* NULL: no targets of its own. Set before family_start(). See nest.h */
+	/* The tables, behind what is short and often asked for. */
+	struct {
+		pid_t tid;
+		int64_t when;
+	} forks[32]; /* lane only: granted, perhaps not done yet */
+	/* Processes whose loader runs, up to their entry point, and threads whose execveat() is the broker's. Under lock. */
+	pid_t loading[SLOW_WORKERS];
+	struct {
+		pid_t tid;
+		int fd;
+	} approved[SLOW_WORKERS];
+	pid_t aborting[SLOW_WORKERS]; /* processes that are being ended by abort.c. Under lock. */
+	/* Where words.c puts arguments: slots of WORDS_SLOT bytes from base on, each beginning with the mark. Under lock. */
+	struct {
+		uint64_t base;
+		unsigned busy;
+		unsigned char mark[16];
+	} words;
+	struct {
+		int nr;
+		uint64_t place; /* mixed with the text: one wrapper in libc makes all calls of a kind */
+	} seen[256]; /* reports already made; a ring */
 };
 
 /* The caller sets broker, listener (or on_birth), pidfd, starting, on_*, arg; all else is zero. Takes listener, pidfd and cwd (O_PATH),
@@ -285,7 +286,6 @@ struct request {
 	int dirfd[2]; /* AT_FDCWD or the target's descriptor number */
 	int flags; /* open flags or AT_ flags, as the row says */
 	mode_t mode;
-	struct open_how how; /* openat2 */
 	bool slow; /* runs on a slow worker: may block */
 	bool violated; /* what a slow worker does is to end its process: abort.c */
 	uint64_t frame; /* with violated: the address of the ucontext_t where the program was, or 0 */
@@ -296,14 +296,15 @@ struct request {
 	unsigned missing_perms; /* PERM_ bits, for canonical */
 	const char *why; /* a refusal that neither a promise nor an unveil would lift; else NULL */
 	enum { MISSING_NONE, MISSING_CONNECT, MISSING_BIND } missing_address; /* a rule for `address` */
-	char address
-		[ADDRESS_TEXT]; /* what a socket's call names, as the policy language writes it; "" when not known */
 	const struct address *rule; /* of r's policy: the rule for an address that allowed it */
 	const struct unveil *unveiled; /* the path's rule that did; both as long as r->state is held */
 	const char *decided; /* what allowed it instead: "dns", "any", "asked"; NULL */
 	bool unasked; /* what no rule covers is not asked for: see names.h */
 	struct job *job; /* what an ANSWER_SLOW keeps for its second run, which drops it; NULL: see socket.h */
 	bool interrupted; /* EINTR is the answer, whatever SA_RESTART says */
+	struct open_how how; /* openat2 */
+	char address
+		[ADDRESS_TEXT]; /* what a socket's call names, as the policy language writes it; "" when not known */
 	char canonical[PATH_MAX]; /* the object's path, when known */
 };
 

@@ -40,7 +40,6 @@ struct child {
 	struct instance *instance; /* with zygote */
 	bool forks; /* it is a zygote */
 	bool pool; /* or a pool's fresh target: each call has its own limit of wall time */
-	struct family family;
 	bool family_runs;
 	atomic_bool told; /* STARTED was sent */
 	pthread_mutex_t birth; /* setup, and what is told of it */
@@ -67,6 +66,7 @@ struct child {
 	pthread_mutex_t taking; /* lends, and what of the status socket is about them */
 	struct lends *lends; /* broker_lends.c; NULL before the first */
 	struct watch status_watch, init_watch, end_watch;
+	struct family family; /* which is large */
 };
 
 extern struct broker_role {
