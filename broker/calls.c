@@ -118,6 +118,9 @@ static void calls_collect(const struct broker *b, uint64_t promises, bool allowe
 		calls_add(allowed, CALLS(network_calls));
 	if (promises & PROMISE_BIT(stdio))
 		calls_add(allowed, CALLS(log_calls));
+	/* Its targets lower their own before their door closes. */
+	if (b->policy.limits[LIMIT_WEIGHT] != LIMIT_NONE)
+		allowed[SYS_setpriority] = true;
 	/* A target's own for syslog(3): see local_sockets. */
 	if (!b->in_place && promises & PROMISE_BIT(stdio))
 		allowed[SYS_socket] = true;

@@ -23,6 +23,7 @@ static const struct {
 	[LIMIT_FILE_SIZE] = {"file-size", UNIT_BYTES},
 	[LIMIT_CONNECTS] = {"connects", UNIT_COUNT},
 	[LIMIT_TRAFFIC] = {"traffic", UNIT_BYTES},
+	[LIMIT_WEIGHT] = {"weight", UNIT_COUNT},
 };
 
 static const struct {
@@ -152,6 +153,13 @@ int policy_env_add(struct policy *p, const char *assignment)
 	return 0;
 }
 
+/* The largest number means that there is no limit, which cannot be asked for. A weight is what the kernel takes for one. */
+bool policy_limit_fits(enum policy_limit limit, uint64_t value)
+{
+	return (unsigned)limit < LIMIT_COUNT && value != LIMIT_NONE &&
+	       (limit != LIMIT_WEIGHT || (value >= 1 && value <= 10000));
+}
+
 int policy_limit_parse(enum policy_limit limit, const char *text, uint64_t *value)
 {
 	if ((unsigned)limit >= LIMIT_COUNT)
@@ -166,8 +174,7 @@ int policy_limit_parse(enum policy_limit limit, const char *text, uint64_t *valu
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		if (suffixes[i].unit != limits[limit].unit || strcmp(suffixes[i].suffix, at) != 0)
 			continue;
-		/* The largest number means that there is no limit, which cannot be asked for. */
-		if (__builtin_mul_overflow(n, suffixes[i].factor, &n) || n == LIMIT_NONE)
+		if (__builtin_mul_overflow(n, suffixes[i].factor, &n) || !policy_limit_fits(limit, n))
 			return -EINVAL;
 		*value = n;
 		return 0;

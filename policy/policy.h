@@ -40,6 +40,7 @@ enum policy_limit {
 	LIMIT_FILE_SIZE,
 	LIMIT_CONNECTS,
 	LIMIT_TRAFFIC,
+	LIMIT_WEIGHT,
 	LIMIT_COUNT
 };
 #define LIMIT_NONE UINT64_MAX
@@ -98,6 +99,8 @@ const char *policy_address_format(const struct address *rule, char *buf, size_t 
 int policy_address_add(struct policy *p, const char *text, bool bind, char *error, size_t len);
 /* Adds or replaces. -EINVAL without a name, -ENAMETOOLONG, -E2BIG. */
 int policy_env_add(struct policy *p, const char *assignment);
+/* Whether the limit may have this value. */
+bool policy_limit_fits(enum policy_limit limit, uint64_t value);
 /* "512M", "10s", "200ms", "16"; -EINVAL. */
 int policy_limit_parse(enum policy_limit limit, const char *text, uint64_t *value);
 int policy_limit_find(const char *name); /* "memory" to LIMIT_MEMORY; -1 */

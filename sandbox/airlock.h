@@ -50,12 +50,14 @@ enum airlock_layer {
 	/* Requests go by seccomp notifications. Never required: under somebody else's listener they go by signals (SIGSYS)
 	 * and a socket instead, and programs cannot be executed. */
 	AIRLOCK_LAYER_LISTENER = 1 << 15,
+	/* A cgroup of its own keeps the limits memory, processes and weight of a target that has any. Never required. */
+	AIRLOCK_LAYER_DELEGATION = 1 << 16,
 };
 #define AIRLOCK_LAYERS_NAMESPACES 0x7f /* the seven namespaces; "namespaces" in the policy language */
 #define AIRLOCK_LAYERS_ALL 0x7fff
 
 enum airlock_limit {
-	AIRLOCK_LIMIT_MEMORY, /* bytes of address space, a process */
+	AIRLOCK_LIMIT_MEMORY, /* bytes of address space, a process; and in a cgroup of its own, of memory, the whole target */
 	AIRLOCK_LIMIT_CPU, /* milliseconds of processor time, a process; rounded up to a second */
 	AIRLOCK_LIMIT_WALL, /* milliseconds from start to end, the whole target */
 	AIRLOCK_LIMIT_PROCESSES, /* processes and threads alive at once, the whole target */

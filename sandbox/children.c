@@ -6,6 +6,7 @@
 #include "broker/crash.h"
 #include "broker/names.h"
 #include "broker/zygote.h"
+#include "sandbox/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,6 +180,17 @@ static int guest_make(const struct start *start, const char *words)
 	return fd;
 }
 
+/* Its init has been forked, and waits. What a zygote has a limit of its forks have each, which one cgroup could not keep. */
+static void ward(void *arg, struct setup *setup, pid_t init)
+{
+	struct child *c = arg;
+	int r = ward_make(broker_policy(&me.b), init);
+	if (r <= 0)
+		return;
+	c->ward = r;
+	setup->limits[LIMIT_WEIGHT] = LIMIT_NONE; /* which would be kept by other means */
+}
+
 void child_start(struct ipc_message *m)
 {
 	enum { STATUS, IN, OUT, ERR, CHANNEL, CALL, CWD, WORDS, PASSED };
@@ -252,7 +264,9 @@ void child_start(struct ipc_message *m)
 			.init = pair[1],
 			.inside = me.nested ? me.pidns : -1,
 			.guest = guest_fd,
-			.name = me.hello.name};
+			.name = me.hello.name,
+			.born = me.warden >= 0 && !c->forks ? ward : NULL,
+			.arg = c};
 		memcpy(s.pass, m->fds + PASSED, start.pass_count * sizeof(int));
 		r = starter_fork(&s, &c->init_pidfd);
 		c->init_pid = r < 0 ? 0 : pid_of(c->init_pidfd);
@@ -303,7 +317,8 @@ static int on_birth(void *arg)
 	}
 	if (atomic_load(&s->state) != SETUP_CONFINED)
 		return -ECHILD; /* child_ended() tells why */
-	c->layers = s->outcome.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID));
+	c->layers = s->outcome.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID)) |
+		    (c->ward ? AIRLOCK_LAYER_DELEGATION : 0u);
 	listener = (int)syscall(SYS_pidfd_getfd, c->family.pidfd, s->listener, 0);
 	if (listener < 0) {
 		listener = -errno;
@@ -384,6 +399,7 @@ static void serve(struct child *c, struct ipc_message *m)
 		return;
 	}
 	c->family_runs = true;
+	child_serves(c);
 }
 
 void init_says(struct child *c)
@@ -428,6 +444,8 @@ static void child_free(struct child *c)
 			*p = c->next;
 			break;
 		}
+	if (c->ward)
+		ward_end(c->ward);
 	if (c->instance)
 		instance_end(&c->zygote->family, c->instance);
 	if (c->family_runs)
@@ -465,6 +483,10 @@ void child_ended(struct child *c)
 		;
 	/* It stays open until the lanes have ended: one of them may be about to kill by it, and its number be another's. */
 	epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->init_pidfd, NULL);
+	uint32_t by_itself = ENDED_BY_ITSELF;
+	if (c->ward && ward_end(c->ward) > 0 && (!c->seen || (c->end.code != CLD_EXITED && c->end.status == SIGKILL)))
+		atomic_compare_exchange_strong(&c->why, &by_itself, ENDED_BY_MEMORY);
+	c->ward = 0;
 	end_before_start(c);
 	c->gone = true;
 	forks_gone(c);
@@ -497,6 +519,11 @@ void status_says(struct child *c)
 	if (r == 1 && m.type == MESSAGE_FORK && c->forks) {
 		fork_start(c, &m);
 		ipc_message_close(&m);
+		return;
+	}
+	if (r == 1 && m.type == MESSAGE_TRIM) {
+		if (c->ward)
+			ward_trim(c->ward);
 		return;
 	}
 	if (r == 1 && m.type == MESSAGE_TERM) {

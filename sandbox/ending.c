@@ -69,6 +69,10 @@ static enum airlock_end classify(const struct airlock_target *t, int *code, int 
 	}
 	if (t->end.why == ENDED_BY_WALL || (t->end.why == ENDED_BY_HOST && t->late))
 		return AIRLOCK_TIMED_OUT;
+	if (t->end.why == ENDED_BY_MEMORY) {
+		*signal = SIGKILL;
+		return AIRLOCK_OUT_OF_MEMORY;
+	}
 	if (!t->end.seen) {
 		*signal = SIGKILL;
 		return AIRLOCK_KILLED;

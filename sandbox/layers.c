@@ -206,6 +206,16 @@ static int apply_limits(struct confinement *c)
 		rlim_t seconds = c->limits[LIMIT_CPU] / 1000 + (c->limits[LIMIT_CPU] % 1000 != 0);
 		r = limit(RLIMIT_CPU, seconds, seconds + 1);
 	}
+	/* Each step of these is a quarter more or less for the kernel. Whether it may be more is the kernel's to say. */
+	if (r == 0 && c->limits[LIMIT_WEIGHT] != LIMIT_NONE) {
+		uint64_t weight = c->limits[LIMIT_WEIGHT];
+		int nice = 0;
+		for (; weight < 100 && nice < 19; nice++)
+			weight = weight * 5 / 4 + 1;
+		for (; weight > 124 && nice > -20; nice--)
+			weight = weight * 4 / 5;
+		setpriority(PRIO_PROCESS, 0, nice);
+	}
 	return r;
 }
 
@@ -428,6 +438,18 @@ static int probe_listener(void)
 	return listener_probed;
 }
 
+/* The broker's business, and found out by probe.c. */
+static int apply_delegation(struct confinement *c)
+{
+	(void)c;
+	return 1;
+}
+
+static int probe_delegation(void)
+{
+	return 0;
+}
+
 /* ---- the table ---- */
 
 /* The order matters: namespaces while there are capabilities; the checks of the root before Landlock; no_new_privs before
@@ -449,9 +471,10 @@ const struct layer layers_table[] = {
 	{AIRLOCK_LAYER_LANDLOCK, "landlock", true, apply_landlock, probe_landlock},
 	{AIRLOCK_LAYER_SECCOMP, "seccomp", true, apply_seccomp, probe_seccomp},
 	{AIRLOCK_LAYER_LISTENER, "listener", true, apply_listener, probe_listener},
+	{AIRLOCK_LAYER_DELEGATION, "delegation", false, apply_delegation, probe_delegation},
 };
 const size_t layers_count = sizeof(layers_table) / sizeof(layers_table[0]);
-_Static_assert(sizeof(layers_table) / sizeof(layers_table[0]) == 16, "a row for each bit of enum airlock_layer");
+_Static_assert(sizeof(layers_table) / sizeof(layers_table[0]) == 17, "a row for each bit of enum airlock_layer");
 
 static void spaces_close(struct confinement *c)
 {

@@ -224,8 +224,8 @@ PUBLIC int airlock_policy_ask(struct airlock_policy *policy, airlock_ask ask, vo
 
 PUBLIC int airlock_policy_limit(struct airlock_policy *policy, enum airlock_limit limit, uint64_t value)
 {
-	if ((unsigned)limit >= LIMIT_COUNT || value == LIMIT_NONE)
-		return fail(-EINVAL, "no such limit");
+	if (!policy_limit_fits((enum policy_limit)limit, value))
+		return fail(-EINVAL, "%s", limit == AIRLOCK_LIMIT_WEIGHT ? "a weight is 1 to 10000" : "no such limit");
 	policy->p.limits[limit] = value;
 	changed(policy);
 	return 0;

@@ -6,6 +6,8 @@
  */
 #include "sandbox/layers.h"
 
+#include "sandbox/cgroup.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -261,6 +263,8 @@ const char *layer_why(unsigned bit, int error, char *buf, size_t len)
 		why = "the process runs under somebody else's seccomp listener; its requests go by signals (SIGSYS), "
 		      "and it "
 		      "can execute no programs";
+	else if (bit == AIRLOCK_LAYER_DELEGATION)
+		why = cgroup_why(error);
 	else if (bit == AIRLOCK_LAYER_SECCOMP || bit == AIRLOCK_LAYER_LISTENER)
 		why = why_seccomp(error);
 	else if (bit == AIRLOCK_LAYER_CAPABILITIES && error == -EUSERS)
@@ -275,7 +279,7 @@ const char *layer_why(unsigned bit, int error, char *buf, size_t len)
 
 /* ---- trying ---- */
 
-#define LAYERS 16
+#define LAYERS 17
 struct findings {
 	bool user; /* the helper has a user namespace */
 	int error[LAYERS]; /* by row of the table */
@@ -333,6 +337,12 @@ static void find(void)
 		if (layers_table[i].bit == AIRLOCK_LAYER_SECCOMP && findings.error[i] == 0 &&
 			file_number("/proc/sys/kernel/yama/ptrace_scope") == 3)
 			findings.error[i] = -EXDEV;
+		if (layers_table[i].bit == AIRLOCK_LAYER_DELEGATION) {
+			int base = cgroup_base(NULL, false);
+			findings.error[i] = base < 0 ? base : 0;
+			if (base >= 0)
+				close(base);
+		}
 		if (findings.error[i] < 0)
 			snprintf(reasons[i], sizeof(reasons[i]), "%s",
 				layer_why(layers_table[i].bit, findings.error[i], buf, sizeof(buf)));

@@ -43,6 +43,7 @@ enum message_type {
 	MESSAGE_ANSWERED, /* target or broker to host: airlock_dispatch() has something to look at */
 	MESSAGE_FORK, /* host to broker, by a zygote's status socket: the fork's status socket and shared memory */
 	MESSAGE_LEND, /* host to broker, by a worker's status socket: struct lent [, descriptor] */
+	MESSAGE_TRIM, /* host to broker */
 	MESSAGE_TERM, /* host to broker: SIGTERM to the first process */
 	MESSAGE_SUSPEND, /* host to broker: all processes are to stand still (uint32_t 1), or to go on (0) */
 	MESSAGE_SUSPENDED, /* broker to host: struct outcome. init to broker: it has signalled them */
@@ -72,7 +73,7 @@ struct outcome {
 struct hello {
 	uint32_t version;
 	uint32_t in_place, narrowable;
-	uint32_t has_image, has_proc, has_log, has_program, has_setup, has_terminal;
+	uint32_t has_image, has_proc, has_log, has_program, has_setup, has_terminal, has_cgroup;
 	uint32_t asks; /* the host answers questions */
 	uint32_t nofile; /* the host's soft limit of descriptors, which its targets get back */
 	uint64_t empty_string; /* in place: the address of libc's sealed "" */
@@ -137,7 +138,7 @@ struct ended {
 	uint32_t why; /* enum ended_why */
 	uint64_t requests, refused;
 };
-enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION, ENDED_BY_TRAFFIC };
+enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION, ENDED_BY_TRAFFIC, ENDED_BY_MEMORY };
 
 /* Shared memory of broker, init and a starting target, gone before hostile input comes. */
 /* Of broker to init, which is known by coming from outside of its pid namespace: nobody inside can look like that. */

@@ -7,6 +7,7 @@
 #include "broker/names.h"
 #include "policy/filter.h"
 #include "policy/policy.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/carrier.h"
 
 #include <bsd/unistd.h>
@@ -82,12 +83,12 @@ pid_t pid_of(int pidfd)
 static void read_hello(void)
 {
 	struct ipc_message m;
-	int r = ipc_recv(me.control, me.buffer, sizeof(me.buffer), 8, &m, true);
+	int r = ipc_recv(me.control, me.buffer, sizeof(me.buffer), 9, &m, true);
 	if (r != 1 || m.type != MESSAGE_HELLO || m.len != sizeof(me.hello))
 		_exit(1);
 	memcpy(&me.hello, m.data, sizeof(me.hello));
 	size_t need = 2 + !!me.hello.has_image + !!me.hello.has_proc + !!me.hello.has_log + !!me.hello.has_program +
-		      !!me.hello.has_setup + !!me.hello.has_terminal;
+		      !!me.hello.has_setup + !!me.hello.has_terminal + !!me.hello.has_cgroup;
 	if (me.hello.version != PROTOCOL_VERSION || m.fd_count != need)
 		give_up(-EPROTO, "host and broker are of different versions");
 	size_t i = 0;
@@ -99,6 +100,7 @@ static void read_hello(void)
 	me.program = me.hello.has_program ? m.fds[i++] : -1;
 	me.setup_fd = me.hello.has_setup ? m.fds[i++] : -1;
 	me.b.terminal = me.hello.has_terminal ? m.fds[i++] : 0;
+	me.warden = me.hello.has_cgroup ? m.fds[i++] : -1; /* until there is one */
 
 	struct stat st;
 	void *bytes;
@@ -194,6 +196,8 @@ static void set_up(void)
 	else
 		me.b.exe = strdup(me.hello.name);
 
+	if (me.warden >= 0 && warden_start(me.warden, me.hello.has_image && !broker_forked ? me.hello.name : NULL) < 0)
+		give_up(-EAGAIN, "no warden for cgroups");
 	/* As long as it has rights over the host's network. */
 	r = me.b.in_place ? 0 : binder_start(&me.b, me.hello.name);
 	if (r < 0)

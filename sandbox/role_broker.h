@@ -57,6 +57,7 @@ struct child {
 	mode_t umask;
 	unsigned layers;
 	int64_t deadline; /* CLOCK_MONOTONIC milliseconds, or -1 */
+	int ward; /* the number of its cgroup; 0: none */
 	bool suspended, asked; /* all of it is to stand still; the host waits to hear that it does */
 	int64_t again; /* suspended: when to say so once more */
 	int again_ms;
@@ -78,6 +79,7 @@ extern struct broker_role {
 	struct direct direct;
 	int control, host, image, program, setup_fd, epoll;
 	int ruleset; /* Landlock: of all targets */
+	int warden; /* who keeps targets' cgroups, or -1 */
 	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
 	struct child *children;
 	bool nested; /* it is a target's */

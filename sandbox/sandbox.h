@@ -168,6 +168,8 @@ struct starting {
 	int inside; /* the pid namespace that init's is to lie in, or -1 for the broker's */
 	int guest; /* what a guest finds as FD_SETUP, or -1 */
 	const char *name;
+	void (*born)(void *arg, struct setup *setup, pid_t init); /* before it does anything; or NULL */
+	void *arg;
 };
 /* Forks init, which starts the target. */
 int starter_fork(const struct starting *s, int *pidfd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Owns the birth of a broker: the program's own image executed again, out of sight of the host's wait(). Runs in the
  * host, between vfork-like clone and exec also in the child; and at the beginning of the broker. */
+#include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
 #include <bsd/stdlib.h>
@@ -280,6 +281,7 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 	if (r < 0)
 		return fail(r, "cannot write the policy: %s", strerror(-r));
 	struct rlimit files = {1024, 1024};
+	int cgroup = !birth->in_place && cgroup_wanted(&birth->policy->p) ? cgroup_base(&birth->policy->p, true) : -1;
 	getrlimit(RLIMIT_NOFILE, &files);
 	struct hello hello = {.version = PROTOCOL_VERSION,
 		.in_place = birth->in_place,
@@ -290,6 +292,7 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 		.has_program = birth->program >= 0,
 		.has_setup = birth->setup >= 0,
 		.has_terminal = birth->terminal > 0,
+		.has_cgroup = cgroup >= 0,
 		.asks = birth->policy->ask != NULL,
 		.nofile = files.rlim_cur > 1048576 ? 1048576 : (uint32_t)files.rlim_cur,
 		.empty_string = birth->empty_string};
@@ -316,6 +319,8 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 			m.fds[m.fd_count++] = birth->setup;
 		if (hello.has_terminal)
 			m.fds[m.fd_count++] = birth->terminal;
+		if (hello.has_cgroup)
+			m.fds[m.fd_count++] = cgroup;
 		r = ipc_send(control, &m, true);
 		if (r < 0)
 			fail(r, "the broker is gone: %s", strerror(-r));
@@ -324,6 +329,8 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 		close(memory);
 	if (self >= 0)
 		close(self);
+	if (cgroup >= 0)
+		close(cgroup);
 	return r;
 }
 

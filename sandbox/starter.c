@@ -384,11 +384,12 @@ static _Noreturn void init_process(const struct starting *s, int go)
 		init_tell(s->init, MESSAGE_FAILED, &o, sizeof(o), NULL, 0);
 		_exit(1);
 	}
+	stops_take(s->init); /* before the broker knows that there is somebody to stop */
 	init_tell(s->init, MESSAGE_FIRST, NULL, 0, &pidfd, 1);
 	int keep[] = {s->init}, to[] = {3};
 	if (descriptors_place(keep, to, 1) < 0)
 		_exit(1);
-	stops_take(3);
+	stop_socket = 3;
 	int status = 0;
 	struct rusage use;
 	memset(&use, 0, sizeof(use));
@@ -483,6 +484,8 @@ int starter_fork(const struct starting *s, int *pidfd)
 	}
 	int error = errno;
 	close(go[0]);
+	if (child > 0 && s->born)
+		s->born(s->arg, s->setup, child);
 	if (child > 0)
 		(void)!write(go[1], "", 1);
 	close(go[1]);

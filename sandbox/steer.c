@@ -175,6 +175,7 @@ PUBLIC int airlock_trim(struct airlock_target *target)
 	int r = reach(target, true);
 	if (r < 0)
 		return r;
+	ipc_send(target->status, &(struct ipc_message){.type = MESSAGE_TRIM}, false);
 	if (!target->call)
 		return 0;
 	/* Of shared memory: what the calls that are under way need stays. */

@@ -5,11 +5,12 @@
  * Without a cgroup they are stopped by SIGSTOP, which init sends to all of its pid namespace. A process can undo that for
  * others while it is not stopped itself yet, and a timer that sends SIGCONT goes on by itself: so it is said again and again,
  * ever more rarely. That keeps what is busy or mistaken; what wants to run in the background nevertheless gets its turns
- * between two of these, under its limits as ever. A freezer (cgroups.c) leaves it none.
+ * between two of these, under its limits as ever. A cgroup's freezer (warden.c) leaves it none.
  */
 #include "sandbox/role_broker.h"
 
 #include "broker/zygote.h"
+#include "sandbox/cgroup.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,9 +33,11 @@ static void tell(struct child *c, int error, const char *text)
 /* 0 or a negative errno; 1: init will say when it is done. */
 static int signal_all(struct child *c, bool stop)
 {
+	if (c->ward) /* init stands still with the others; SIGKILL ends it all the same */
+		return ward_freeze(c->ward, stop);
 	if (c->zygote) /* it may not have been forked yet */
 		return instance_signal(&c->zygote->family, c->instance, stop ? SIGSTOP : SIGCONT) ? 0 : -ESRCH;
-	if (!(c->layers & AIRLOCK_LAYER_PID))
+	if (!(me.b.layers & AIRLOCK_LAYER_PID))
 		return -EOPNOTSUPP;
 	return syscall(SYS_pidfd_send_signal, c->init_pidfd, stop ? SIGNAL_STOP : SIGNAL_GO_ON, NULL, 0) < 0 ? -errno
 													     : 1;
@@ -43,7 +46,7 @@ static int signal_all(struct child *c, bool stop)
 static void apply(struct child *c)
 {
 	int r = signal_all(c, c->suspended);
-	c->again = c->suspended ? monotonic_ms() + c->again_ms : -1;
+	c->again = c->suspended && !c->ward ? monotonic_ms() + c->again_ms : -1;
 	if (r == 1)
 		return;
 	if (r < 0) {
