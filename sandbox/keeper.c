@@ -87,8 +87,7 @@ static int next(struct airlock_keeper *k, struct airlock_target *t, const struct
 	int wait = k->given_up ? -1 : k->backoff_ms;
 	k->row++;
 	k->start_at = monotonic_ms() + k->backoff_ms;
-	k->backoff_ms =
-		k->backoff_ms > k->keep.backoff_max_ms / 2 ? k->keep.backoff_max_ms : k->backoff_ms * 2;
+	k->backoff_ms = k->backoff_ms > k->keep.backoff_max_ms / 2 ? k->keep.backoff_max_ms : k->backoff_ms * 2;
 	k->target = NULL;
 	if (k->keep.on_end && t)
 		k->keep.on_end(k->keep.arg, t, s, wait);
@@ -211,7 +210,8 @@ PUBLIC int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_
 	k->options = options ? *options : (struct airlock_options)AIRLOCK_OPTIONS_INIT;
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	int r = k->epoll < 0 || k->timer < 0 ? fail(-EMFILE, "no descriptors for a keeper") : options_read(&k->keep, keep);
+	int r = k->epoll < 0 || k->timer < 0 ? fail(-EMFILE, "no descriptors for a keeper")
+					     : options_read(&k->keep, keep);
 	k->backoff_ms = k->keep.backoff_ms;
 	/* The first start tells what is wrong with the policy or the entry: it is waited for. */
 	if (r == 0)

@@ -208,12 +208,13 @@ static int apply_limits(struct confinement *c)
 	}
 	/* Each step of these is a quarter more or less for the kernel. Whether it may be more is the kernel's to say. */
 	if (r == 0 && c->limits[LIMIT_WEIGHT] != LIMIT_NONE) {
-		uint64_t weight = c->limits[LIMIT_WEIGHT];
+		const uint64_t weight = c->limits[LIMIT_WEIGHT] * 1000;
+		uint64_t at = 100000;
 		int nice = 0;
-		for (; weight < 100 && nice < 19; nice++)
-			weight = weight * 5 / 4 + 1;
-		for (; weight > 124 && nice > -20; nice--)
-			weight = weight * 4 / 5;
+		for (; at / 10 * 9 > weight && nice < 19; nice++)
+			at = at / 5 * 4;
+		for (; at / 9 * 10 < weight && nice > -20; nice--)
+			at = at / 4 * 5;
 		setpriority(PRIO_PROCESS, 0, nice);
 	}
 	return r;

@@ -122,7 +122,8 @@ struct crashed {
 
 /* Between host and target, by the channel. */
 #define MESSAGE_DATA 0x64617461
-#define MESSAGE_PING 0x70696e67 /* host to target, which looks for a wish (ipc_call_wish()) then; its program does not see it */
+#define MESSAGE_PING                                                                                                   \
+	0x70696e67 /* host to target, which looks for a wish (ipc_call_wish()) then; its program does not see it */
 
 /* How the first process ended, as init saw it, or a fork of a zygote. */
 struct end {

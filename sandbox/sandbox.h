@@ -261,8 +261,8 @@ int worker_ahead(struct airlock_target **out, const struct airlock_policy *polic
 	const struct airlock_options *options);
 int worker_await(struct airlock_target *t);
 /* airlock_start() that does not wait: airlock_dispatch() tells that it did not start by saying that it ended. */
-int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry, char *const argv[],
-	const struct airlock_options *options);
+int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
+	char *const argv[], const struct airlock_options *options);
 /* airlock_start() of a zygote: entry is the function that prepares it, or NULL. */
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);

@@ -61,8 +61,8 @@ uint32_t wish_send(struct airlock_target *t, uint32_t wish)
 static int reach(struct airlock_target *t, bool program)
 {
 	if (t->inside || (!program && (t->program || !t->call)))
-		return fail(-EOPNOTSUPP, "%s", t->inside ? "this is the host, not a target"
-							 : "another program than this one does not answer");
+		return fail(-EOPNOTSUPP, "%s",
+			t->inside ? "this is the host, not a target" : "another program than this one does not answer");
 	if (t->asking)
 		return fail(-EBUSY, "the target waits for the answer to its question");
 	airlock_dispatch(t, 0);

@@ -181,8 +181,8 @@ static _Noreturn void serve(int socket)
 
 static int confine_warden(void)
 {
-	static const int calls[] = {SYS_recvmsg, SYS_sendmsg, SYS_openat, SYS_mkdirat, SYS_unlinkat, SYS_read, SYS_write,
-		SYS_close, SYS_ppoll, SYS_exit_group,
+	static const int calls[] = {SYS_recvmsg, SYS_sendmsg, SYS_openat, SYS_mkdirat, SYS_unlinkat, SYS_read,
+		SYS_write, SYS_close, SYS_ppoll, SYS_exit_group,
 #ifdef SYS_poll
 		SYS_poll,
 #endif

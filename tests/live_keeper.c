@@ -151,7 +151,8 @@ bool echoes(struct airlock_target *t, const char *words)
 	struct airlock_message m = AIRLOCK_MESSAGE_INIT;
 	m.data = bytes;
 	m.cap = sizeof(bytes) - 1;
-	return says(t, words) && airlock_dispatch(t, NET_MS) == 1 && airlock_recv(t, &m) == 0 && strcmp(bytes, words) == 0;
+	return says(t, words) && airlock_dispatch(t, NET_MS) == 1 && airlock_recv(t, &m) == 0 &&
+	       strcmp(bytes, words) == 0;
 }
 
 static int open_descriptors(void)
@@ -200,8 +201,8 @@ static void stop(const struct airlock_policy *p)
 	struct airlock_status s = AIRLOCK_STATUS_INIT;
 	struct airlock_target *t = start(p, "echo", NULL);
 	int r = airlock_stop(t, NET_MS, &s);
-	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 7, "an entry is told to stop", "%d, end %d code %d", r, s.end,
-		s.code);
+	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 7, "an entry is told to stop", "%d, end %d code %d", r,
+		s.end, s.code);
 	r = airlock_stop(t, NET_MS, &s);
 	check(r == 0 && s.code == 7, "stopping twice says the same", "%d", r);
 	airlock_free(t);
@@ -218,21 +219,24 @@ static void stop(const struct airlock_policy *p)
 	says(t, "spin");
 	int64_t from = clock_ms();
 	r = airlock_stop(t, 200, &s);
-	check(r == 0 && s.end == AIRLOCK_KILLED && clock_ms() - from >= 200, "one that does not listen is killed after the grace",
-		"%d, end %d", r, s.end);
+	check(r == 0 && s.end == AIRLOCK_KILLED && clock_ms() - from >= 200,
+		"one that does not listen is killed after the grace", "%d, end %d", r, s.end);
 	airlock_free(t);
 
 	t = start(p, NULL, NULL);
 	r = airlock_stop(t, NET_MS, &s);
 	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 0, "calls: the loop ends", "%d, end %d", r, s.end);
-	check(airlock_call(t, "twice", "", 1, &r, 1) == -EPIPE, "and no call is served any more", "%s", airlock_message());
+	check(airlock_call(t, "twice", "", 1, &r, 1) == -EPIPE, "and no call is served any more", "%s",
+		airlock_message());
 	airlock_free(t);
 }
 
 static void stop_program(void)
 {
-	static const char *const catches[] = {"/bin/sh", "-c", "trap 'exit 5' TERM; echo x; while :; do sleep 0.01; done", NULL};
-	static const char *const ignores[] = {"/bin/sh", "-c", "trap '' TERM; echo x; while :; do sleep 0.01; done", NULL};
+	static const char *const catches[] = {
+		"/bin/sh", "-c", "trap 'exit 5' TERM; echo x; while :; do sleep 0.01; done", NULL};
+	static const char *const ignores[] = {
+		"/bin/sh", "-c", "trap '' TERM; echo x; while :; do sleep 0.01; done", NULL};
 	struct airlock_policy *p = policy_made("pledge stdio rpath proc exec\nunveil / rx\n");
 	for (int i = 0; i < 2; i++) {
 		struct airlock_status s = AIRLOCK_STATUS_INIT;
@@ -251,10 +255,11 @@ static void stop_program(void)
 		check(airlock_ping(t, 100) == -EOPNOTSUPP, "a program is not asked", "%s", airlock_message());
 		r = airlock_stop(t, i ? 300 : NET_MS, &s);
 		if (i)
-			check(r == 0 && s.end == AIRLOCK_KILLED, "a program that ignores SIGTERM is killed", "%d end %d", r, s.end);
+			check(r == 0 && s.end == AIRLOCK_KILLED, "a program that ignores SIGTERM is killed",
+				"%d end %d", r, s.end);
 		else
-			check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 5, "a program gets SIGTERM", "%d end %d code %d",
-				r, s.end, s.code);
+			check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 5, "a program gets SIGTERM",
+				"%d end %d code %d", r, s.end, s.code);
 		airlock_free(t);
 		close(out[0]);
 	}
@@ -310,10 +315,12 @@ static void suspend(void)
 		int r = airlock_suspend(t);
 		settle();
 		uint64_t went = progress(n, 150);
-		check(r == 0 && went == 0, n == 1 ? "one process stands still" : "five processes stand still", "%d %s, %llu", r,
-			airlock_message(), (unsigned long long)went);
-		check(airlock_suspend(t) == 0 && progress(n, 50) == 0, "to suspend twice is no matter", "%s", airlock_message());
-		check(airlock_wait(t, &s, 0) == -ETIMEDOUT && s.end == AIRLOCK_RUNNING, "it still runs, for its host", "%d", s.end);
+		check(r == 0 && went == 0, n == 1 ? "one process stands still" : "five processes stand still",
+			"%d %s, %llu", r, airlock_message(), (unsigned long long)went);
+		check(airlock_suspend(t) == 0 && progress(n, 50) == 0, "to suspend twice is no matter", "%s",
+			airlock_message());
+		check(airlock_wait(t, &s, 0) == -ETIMEDOUT && s.end == AIRLOCK_RUNNING, "it still runs, for its host",
+			"%d", s.end);
 		check(airlock_dispatch(t, 20) == 0, "and has nothing to say", "%s", airlock_message());
 		r = airlock_resume(t);
 		check(r == 0 && progress(n, 150) > 0, "and goes on", "%d %s", r, airlock_message());
@@ -326,7 +333,8 @@ static void suspend(void)
 		int64_t from = clock_ms();
 		r = airlock_kill(t);
 		int w = airlock_wait(t, &s, NET_MS);
-		check(r == 0 && w == 0 && s.end == AIRLOCK_KILLED, "one that is suspended can be killed", "%d %d", r, w);
+		check(r == 0 && w == 0 && s.end == AIRLOCK_KILLED, "one that is suspended can be killed", "%d %d", r,
+			w);
 		airlock_free(t);
 		t = counting(p, "counts", n);
 		airlock_suspend(t);
@@ -357,7 +365,8 @@ static void suspended_stop(const struct airlock_policy *p)
 	check(airlock_dispatch(t, NET_MS) == 1, "until it goes on", "%s", airlock_message());
 	airlock_suspend(t);
 	int r = airlock_stop(t, NET_MS, &s);
-	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 7, "one that is suspended can be stopped", "%d end %d", r, s.end);
+	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 7, "one that is suspended can be stopped", "%d end %d", r,
+		s.end);
 	airlock_free(t);
 }
 
@@ -477,8 +486,8 @@ static void backoff(const struct airlock_policy *p)
 		right &= s.delays[i] == wanted[i];
 		waited &= i == 5 || s.started[i + 1] - s.ended[i] >= wanted[i] - 1;
 	}
-	check(right, "later each time, up to the longest", "%d %d %d %d %d %d", s.delays[0], s.delays[1], s.delays[2], s.delays[3],
-		s.delays[4], s.delays[5]);
+	check(right, "later each time, up to the longest", "%d %d %d %d %d %d", s.delays[0], s.delays[1], s.delays[2],
+		s.delays[3], s.delays[4], s.delays[5]);
 	check(waited, "and not earlier", "%s", "a start came too early");
 	check(s.end == AIRLOCK_CRASHED && !airlock_keeper_target(keeper) && airlock_keeper_dispatch(keeper, 0) == 2,
 		"given up is given up", "%d", s.end);
@@ -495,7 +504,8 @@ static void backoff(const struct airlock_policy *p)
 		says(airlock_keeper_target(keeper), "crash");
 		went = went && keep_until(keeper, &s.ends, i + 1);
 	}
-	check(went && s.delays[5] == 20, "one that was healthy starts the back-off anew", "%d ends, %d ms", s.ends, s.delays[5]);
+	check(went && s.delays[5] == 20, "one that was healthy starts the back-off anew", "%d ends, %d ms", s.ends,
+		s.delays[5]);
 	airlock_keeper_free(keeper);
 }
 
@@ -508,8 +518,8 @@ static void exits_kept(const struct airlock_policy *p)
 	k.backoff_ms = 1;
 	struct airlock_keeper *keeper = keep(p, "exits", argv, &k, &s);
 	keep_until(keeper, &s.ends, 1);
-	check(s.ends == 1 && s.last_restart == -1 && airlock_keeper_dispatch(keeper, 0) == 2, "what ends with 0 has ended",
-		"%d ends, %d", s.ends, s.last_restart);
+	check(s.ends == 1 && s.last_restart == -1 && airlock_keeper_dispatch(keeper, 0) == 2,
+		"what ends with 0 has ended", "%d ends, %d", s.ends, s.last_restart);
 	airlock_keeper_free(keeper);
 	k.restart_on_exit = 1;
 	keeper = keep(p, "exits", argv, &k, &s);
@@ -547,12 +557,13 @@ static void health(const struct airlock_policy *p)
 	until = clock_ms() + 500;
 	while (clock_ms() < until)
 		airlock_keeper_dispatch(keeper, 50);
-	check(s.ends == 0 && echoes(airlock_keeper_target(keeper), "hello"), "and lives on when it goes on", "%d ends", s.ends);
+	check(s.ends == 0 && echoes(airlock_keeper_target(keeper), "hello"), "and lives on when it goes on", "%d ends",
+		s.ends);
 	says(airlock_keeper_target(keeper), "hang");
-	check(keep_until(keeper, &s.ends, 1) && s.end == AIRLOCK_KILLED, "one that hangs is killed", "%d ends, end %d", s.ends,
-		s.end);
-	check(keep_until(keeper, &s.starts, 2) && echoes(airlock_keeper_target(keeper), "hello"), "and another is there", "%d",
-		s.starts);
+	check(keep_until(keeper, &s.ends, 1) && s.end == AIRLOCK_KILLED, "one that hangs is killed", "%d ends, end %d",
+		s.ends, s.end);
+	check(keep_until(keeper, &s.starts, 2) && echoes(airlock_keeper_target(keeper), "hello"),
+		"and another is there", "%d", s.starts);
 	airlock_keeper_free(keeper);
 	/* One that serves calls. */
 	keeper = keep(p, NULL, NULL, &k, &s);
@@ -611,8 +622,8 @@ static void many(const struct airlock_policy *p)
 	int64_t from = clock_ms();
 	for (int i = 0; i < MANY; i++)
 		airlock_keeper_free(keepers[i]);
-	check(open_descriptors() == before, "leave no descriptor", "%d before, %d after, %lld ms", before, open_descriptors(),
-		(long long)(clock_ms() - from));
+	check(open_descriptors() == before, "leave no descriptor", "%d before, %d after, %lld ms", before,
+		open_descriptors(), (long long)(clock_ms() - from));
 	close(epoll);
 }
 
@@ -629,11 +640,12 @@ static void keeper_freed(const struct airlock_policy *p)
 	says(airlock_keeper_target(keeper), "spin");
 	int64_t from = clock_ms();
 	airlock_keeper_free(keeper);
-	check(clock_ms() - from >= 300, "freed: what does not stop is killed", "%lld ms", (long long)(clock_ms() - from));
+	check(clock_ms() - from >= 300, "freed: what does not stop is killed", "%lld ms",
+		(long long)(clock_ms() - from));
 	keeper = keep(p, "crashes", NULL, &k, &s);
 	keep_until(keeper, &s.ends, 1);
-	check(!airlock_keeper_target(keeper) && airlock_keeper_dispatch(keeper, 0) == 0, "while it waits to start again", "%d",
-		s.ends);
+	check(!airlock_keeper_target(keeper) && airlock_keeper_dispatch(keeper, 0) == 0,
+		"while it waits to start again", "%d", s.ends);
 	airlock_keeper_free(keeper);
 	k.backoff_ms = 1;
 	keeper = keep(p, "crashes", NULL, &k, &s);
