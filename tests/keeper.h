@@ -18,7 +18,7 @@ struct counters {
 };
 extern struct counters *counters;
 
-int64_t clock_ms(void);
+int64_t clock_now(void);
 struct airlock_policy *policy_made(const char *text);
 struct airlock_target *start(const struct airlock_policy *p, const char *entry, char *const argv[]);
 /* Starts an entry that gets a descriptor of the counters, and waits until the first n count. */

@@ -25,7 +25,7 @@
 
 static char base[8192]; /* where targets' cgroups are */
 
-static int64_t clock_ms(void)
+static int64_t clock_now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -161,7 +161,7 @@ static int wards(char name[256])
 static bool none_left(void)
 {
 	char name[256];
-	for (int64_t until = clock_ms() + NET_MS; wards(name) && clock_ms() < until;)
+	for (int64_t until = clock_now() + NET_MS; wards(name) && clock_now() < until;)
 		poll(NULL, 0, 10);
 	return wards(name) == 0;
 }
@@ -252,7 +252,7 @@ static struct airlock_target *waking(const struct airlock_policy *p, _Atomic uin
 	*n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	airlock_send(t, "", 1, fd);
 	close(fd);
-	for (int64_t until = clock_ms() + NET_MS; !**n && clock_ms() < until;)
+	for (int64_t until = clock_now() + NET_MS; !**n && clock_now() < until;)
 		poll(NULL, 0, 2);
 	return t;
 }
@@ -335,10 +335,10 @@ int main(int argc, char **argv)
 	/* The first start may move this process. */
 	struct airlock_policy *p = made("pledge stdio\nlimit processes 8\n");
 	struct airlock_target *t = start(p, NULL);
-	int64_t from = clock_ms();
+	int64_t from = clock_now();
 	for (int i = 0; i < 20; i++)
 		airlock_free(start(p, NULL));
-	printf("# a start with a cgroup and an end take %.1f ms\n", (double)(clock_ms() - from) / 20);
+	printf("# a start with a cgroup and an end take %.1f ms\n", (double)(clock_now() - from) / 20);
 	base_find();
 	airlock_free(t);
 	airlock_policy_free(p);

@@ -21,7 +21,7 @@
 
 struct counters *counters;
 
-int64_t clock_ms(void)
+int64_t clock_now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -217,9 +217,9 @@ static void stop(const struct airlock_policy *p)
 
 	t = start(p, "echo", NULL);
 	says(t, "spin");
-	int64_t from = clock_ms();
+	int64_t from = clock_now();
 	r = airlock_stop(t, 200, &s);
-	check(r == 0 && s.end == AIRLOCK_KILLED && clock_ms() - from >= 200,
+	check(r == 0 && s.end == AIRLOCK_KILLED && clock_now() - from >= 200,
 		"one that does not listen is killed after the grace", "%d, end %d", r, s.end);
 	airlock_free(t);
 
@@ -301,7 +301,7 @@ struct airlock_target *counting(const struct airlock_policy *p, const char *entr
 		printf("# %s\n", airlock_message());
 	close(fd);
 	for (int i = 0; t && i < n; i++)
-		for (int64_t until = clock_ms() + NET_MS; !counters->of[i] && clock_ms() < until;)
+		for (int64_t until = clock_now() + NET_MS; !counters->of[i] && clock_now() < until;)
 			poll(NULL, 0, 2);
 	return t;
 }
@@ -330,7 +330,7 @@ static void suspend(void)
 		}
 		check(progress(n, 100) > 0, "after many times", "%s", airlock_message());
 		airlock_suspend(t);
-		int64_t from = clock_ms();
+		int64_t from = clock_now();
 		r = airlock_kill(t);
 		int w = airlock_wait(t, &s, NET_MS);
 		check(r == 0 && w == 0 && s.end == AIRLOCK_KILLED, "one that is suspended can be killed", "%d %d", r,
@@ -339,7 +339,7 @@ static void suspend(void)
 		t = counting(p, "counts", n);
 		airlock_suspend(t);
 		airlock_free(t);
-		check(clock_ms() - from < NET_MS, "and freed", "%lld ms", (long long)(clock_ms() - from));
+		check(clock_now() - from < NET_MS, "and freed", "%lld ms", (long long)(clock_now() - from));
 	}
 	airlock_policy_free(p);
 	p = policy_made("pledge stdio\nlimit wall 400ms\n");
@@ -425,7 +425,7 @@ static void on_start(void *arg, struct airlock_target *t)
 	struct seen *s = arg;
 	(void)t;
 	if (s->starts < 64)
-		s->started[s->starts] = clock_ms();
+		s->started[s->starts] = clock_now();
 	s->starts++;
 }
 
@@ -437,7 +437,7 @@ static void on_end(void *arg, struct airlock_target *t, const struct airlock_sta
 	s->last_restart = restart_ms;
 	if (s->ends < 64) {
 		s->delays[s->ends] = restart_ms;
-		s->ended[s->ends] = clock_ms();
+		s->ended[s->ends] = clock_now();
 	}
 	s->ends++;
 }
@@ -459,8 +459,8 @@ static struct airlock_keeper *keep(const struct airlock_policy *p, const char *e
 
 static bool keep_until(struct airlock_keeper *k, const int *counter, int wanted)
 {
-	int64_t until = clock_ms() + NET_MS;
-	while (*counter < wanted && clock_ms() < until)
+	int64_t until = clock_now() + NET_MS;
+	while (*counter < wanted && clock_now() < until)
 		if (airlock_keeper_dispatch(k, 200) == 2)
 			break;
 	return *counter >= wanted;
@@ -474,9 +474,9 @@ static void backoff(const struct airlock_policy *p)
 	k.backoff_max_ms = 100;
 	k.restarts = 5;
 	struct airlock_keeper *keeper = keep(p, "crashes", NULL, &k, &s);
-	int64_t until = clock_ms() + NET_MS;
+	int64_t until = clock_now() + NET_MS;
 	int r = 0;
-	while (r != 2 && clock_ms() < until)
+	while (r != 2 && clock_now() < until)
 		r = airlock_keeper_dispatch(keeper, 1000);
 	check(r == 2 && s.starts == 6 && s.ends == 6, "what crashes is started again, and given up in the end",
 		"%d, %d starts, %d ends", r, s.starts, s.ends);
@@ -544,18 +544,18 @@ static void health(const struct airlock_policy *p)
 	k.ping_timeout_ms = 400;
 	struct airlock_keeper *keeper = keep(p, "echo", NULL, &k, &s);
 	keep_until(keeper, &s.starts, 1);
-	int64_t until = clock_ms() + 700;
-	while (clock_ms() < until)
+	int64_t until = clock_now() + 700;
+	while (clock_now() < until)
 		airlock_keeper_dispatch(keeper, 50);
 	check(s.ends == 0, "one that answers lives on", "%d ends", s.ends);
 	airlock_suspend(airlock_keeper_target(keeper));
-	until = clock_ms() + 900;
-	while (clock_ms() < until)
+	until = clock_now() + 900;
+	while (clock_now() < until)
 		airlock_keeper_dispatch(keeper, 50);
 	check(s.ends == 0, "one that its host suspended is not asked", "%d ends", s.ends);
 	airlock_resume(airlock_keeper_target(keeper));
-	until = clock_ms() + 500;
-	while (clock_ms() < until)
+	until = clock_now() + 500;
+	while (clock_now() < until)
 		airlock_keeper_dispatch(keeper, 50);
 	check(s.ends == 0 && echoes(airlock_keeper_target(keeper), "hello"), "and lives on when it goes on", "%d ends",
 		s.ends);
@@ -568,8 +568,8 @@ static void health(const struct airlock_policy *p)
 	/* One that serves calls. */
 	keeper = keep(p, NULL, NULL, &k, &s);
 	keep_until(keeper, &s.starts, 1);
-	until = clock_ms() + 700;
-	while (clock_ms() < until)
+	until = clock_now() + 700;
+	while (clock_now() < until)
 		airlock_keeper_dispatch(keeper, 50);
 	unsigned char in = 4, out = 0;
 	check(s.ends == 0 && airlock_call(airlock_keeper_target(keeper), "twice", &in, 1, &out, 1) == 1 && out == 8,
@@ -594,8 +594,8 @@ static void many(const struct airlock_policy *p)
 			return;
 	}
 	int told[MANY] = {0}, done = 0;
-	int64_t until = clock_ms() + 3 * NET_MS;
-	while (done < MANY && clock_ms() < until) {
+	int64_t until = clock_now() + 3 * NET_MS;
+	while (done < MANY && clock_now() < until) {
 		struct epoll_event events[16];
 		int n = epoll_wait(epoll, events, 16, 1000);
 		for (int i = 0; i < n; i++) {
@@ -619,11 +619,11 @@ static void many(const struct airlock_policy *p)
 		}
 	}
 	check(done == MANY && answers == MANY * ROUNDS, "fifty in one loop", "%d done, %d answers", done, answers);
-	int64_t from = clock_ms();
+	int64_t from = clock_now();
 	for (int i = 0; i < MANY; i++)
 		airlock_keeper_free(keepers[i]);
 	check(open_descriptors() == before, "leave no descriptor", "%d before, %d after, %lld ms", before,
-		open_descriptors(), (long long)(clock_ms() - from));
+		open_descriptors(), (long long)(clock_now() - from));
 	close(epoll);
 }
 
@@ -638,10 +638,10 @@ static void keeper_freed(const struct airlock_policy *p)
 	keeper = keep(p, "echo", NULL, &k, &s);
 	keep_until(keeper, &s.starts, 1);
 	says(airlock_keeper_target(keeper), "spin");
-	int64_t from = clock_ms();
+	int64_t from = clock_now();
 	airlock_keeper_free(keeper);
-	check(clock_ms() - from >= 300, "freed: what does not stop is killed", "%lld ms",
-		(long long)(clock_ms() - from));
+	check(clock_now() - from >= 300, "freed: what does not stop is killed", "%lld ms",
+		(long long)(clock_now() - from));
 	keeper = keep(p, "crashes", NULL, &k, &s);
 	keep_until(keeper, &s.ends, 1);
 	check(!airlock_keeper_target(keeper) && airlock_keeper_dispatch(keeper, 0) == 0,
@@ -656,9 +656,9 @@ static void keeper_freed(const struct airlock_policy *p)
 	keeper = keep(p, "echo", NULL, &k, &s);
 	keep_until(keeper, &s.starts, 1);
 	airlock_suspend(airlock_keeper_target(keeper));
-	from = clock_ms();
+	from = clock_now();
 	airlock_keeper_free(keeper);
-	check(clock_ms() - from < NET_MS, "while it is suspended", "%lld ms", (long long)(clock_ms() - from));
+	check(clock_now() - from < NET_MS, "while it is suspended", "%lld ms", (long long)(clock_now() - from));
 	airlock_keeper_free(NULL);
 }
 
