@@ -59,7 +59,7 @@ static int64_t due(const struct airlock_keeper *k)
 		return NEVER;
 	if (!k->target)
 		return k->start_at;
-	if (!k->announced && !k->target->starting)
+	if (!k->announced && !k->target->starting && !k->target->failed)
 		return 0;
 	if (k->target->suspended)
 		return NEVER;
@@ -145,7 +145,8 @@ static int step(struct airlock_keeper *k)
 		run(k, t);
 	}
 	int r = airlock_dispatch(k->target, 0);
-	if (!k->announced && !k->target->starting && !k->target->ended) {
+	/* It may have ended by now: that comes next. */
+	if (!k->announced && !k->target->starting && !k->target->failed) {
 		k->announced = true;
 		if (k->keep.on_start)
 			k->keep.on_start(k->keep.arg, k->target);
