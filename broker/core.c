@@ -65,6 +65,8 @@ struct core {
 	bool holes, hole; /* can be left in it; it ends in one */
 	size_t threads, maps, segments, notes_len;
 	struct elf_prstatus thread[THREADS]; /* the first is the one that crashed */
+	elf_fpregset_t numbers[THREADS];
+	bool has_numbers[THREADS];
 	siginfo_t info;
 	Elf64_auxv_t auxv[CRASH_AUXV];
 	struct map map[MAPS];
@@ -220,6 +222,8 @@ static void notes_make(struct core *c, const struct broker *b)
 	read_all(b, c->pid, "cmdline", p.pr_psargs, sizeof(p.pr_psargs) - 1);
 	for (size_t i = 0; i < c->threads; i++) {
 		note_add(c, NT_PRSTATUS, &c->thread[i], sizeof(c->thread[i]));
+		if (c->has_numbers[i])
+			note_add(c, NT_PRFPREG, &c->numbers[i], sizeof(c->numbers[i]));
 		if (i)
 			continue;
 		note_add(c, NT_PRPSINFO, &p, sizeof(p));
@@ -413,6 +417,8 @@ static size_t threads_stop(struct core *c, const struct broker *b, pid_t tid, in
 			continue;
 		memset(s, 0, sizeof(*s));
 		ptrace(PTRACE_GETREGSET, other, (void *)NT_PRSTATUS, &regs);
+		regs = (struct iovec){&c->numbers[c->threads], sizeof(c->numbers[0])};
+		c->has_numbers[c->threads] = ptrace(PTRACE_GETREGSET, other, (void *)NT_PRFPREG, &regs) == 0;
 		s->pr_pid = other;
 		c->threads++;
 	}
@@ -460,6 +466,10 @@ void core_write(const struct request *r, const siginfo_t *info)
 		c->thread[0].pr_info.si_signo = c->thread[0].pr_cursig = (short)info->si_signo;
 		c->thread[0].pr_pid = r->tid;
 		registers_take(&c->thread[0], &u, r->args[3]);
+#if defined(__x86_64__) /* others have them elsewhere */
+		c->has_numbers[0] = memory_read(r, (uint64_t)(uintptr_t)u.uc_mcontext.fpregs, &c->numbers[0],
+					    sizeof(c->numbers[0])) == 0;
+#endif
 		/* For those who are not privileged, the kernel's word on this is a secret. */
 		if (memory_read(r, r->args[4], c->auxv, sizeof(c->auxv)) < 0)
 			memset(c->auxv, 0, sizeof(c->auxv));
