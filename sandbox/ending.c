@@ -239,6 +239,7 @@ static const char *const by_end[] = {
 	[AIRLOCK_CRASHED] = "%s crashed: %s",
 	[AIRLOCK_VIOLATED] = "%s was killed for %s",
 	[AIRLOCK_TIMED_OUT] = "%s was killed%s: a call took longer than it may",
+	[AIRLOCK_OUT_OF_MEMORY] = "%s ran out of memory%s",
 	[AIRLOCK_KILLED] = "%s was killed%s",
 	[AIRLOCK_LOST] = "%s %s",
 };

@@ -161,6 +161,20 @@ static void ends_by_policy(void)
 	r = once(p, NULL, "ptrace", 0);
 	check(r.status.end == AIRLOCK_VIOLATED && r.status.signal == SIGSYS && strstr(r.sentence, "gets out"),
 		"a way out", "%d %d %s", r.status.end, r.status.signal, r.sentence);
+	struct airlock_target *t;
+	struct airlock_call_options late = AIRLOCK_CALL_OPTIONS_INIT;
+	struct job j = {"sleep", 60};
+	late.timeout_ms = 100;
+	if (check(airlock_start(&t, p, NULL, NULL, NULL) == 0, "a call's deadline", "%s", airlock_message())) {
+		ssize_t n = airlock_call_with(t, "act", &j, sizeof(j), NULL, 0, &late);
+		r.status = (struct airlock_status)AIRLOCK_STATUS_INIT;
+		airlock_wait(t, &r.status, NET_MS);
+		airlock_explain(t, r.sentence, sizeof(r.sentence));
+		check(n == -ETIMEDOUT && r.status.end == AIRLOCK_TIMED_OUT && r.status.limit == -1 &&
+				strstr(r.sentence, "took longer than it may"),
+			"a call's deadline", "%zd %d %d %s", n, r.status.end, r.status.limit, r.sentence);
+		airlock_free(t);
+	}
 	airlock_policy_on_violation(p, AIRLOCK_VIOLATION_KILL);
 	r = once(p, NULL, "open", 0);
 	const char *whole =
