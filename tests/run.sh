@@ -18,6 +18,7 @@ sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev
 	unzip expat libarchive-tools libtiff-tools mupdf-tools qpdf ffmpeg dpkg-dev libarchive-dev libjansson-dev libcjson-dev libtiff-dev libwebp-dev libgif-dev \
 	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
 	libexpat1-dev libtls-dev locales tzdata dnsmasq-base dbus bind9-dnsutils bind9-host libc-ares-dev iproute2 \
+	libuv1-dev libglib2.0-dev \
 	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates gdb clang libclang-rt-dev || exit 1
 
 scratch=$(mktemp -d)
@@ -160,7 +161,7 @@ everything() {
 		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_pool; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_buffers live_pool; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
 	suite "torture, $user" 600 "$@" "$copy/torture" 10000
@@ -170,6 +171,7 @@ everything() {
 	suite "live_unveil, $user" 900 "$@" "$copy/live_unveil"
 	suite "live_exec, $user" 900 "$@" "$copy/live_exec" "$copy/airlock"
 	suite "live_exec policies, $user" 900 "$@" sh "$copy/live_exec.sh" "$copy/airlock" "$copy"
+	suite "examples/loops, $user" 200 "$@" sh "$copy/loops.sh" "$copy"
 	suite "live_death, $user" 900 "$@" "$copy/live_death" "$copy/airlock"
 	suite "live_nested, $user" 900 "$@" "$copy/live_nested" "$copy/airlock"
 	suite "live_attr, $user" 900 "$@" sh "$copy/live_attr.sh" "$copy/airlock" "$copy"
