@@ -52,8 +52,10 @@ PUBLIC int airlock_buffer_new(struct airlock_buffer **out, size_t len)
 		return fail(-ENOMEM, "out of memory");
 	b->size = (len + page - 1) / page * page;
 	b->fd = ipc_memfd_open("airlock-buffer", NULL, b->size, F_SEAL_SHRINK | F_SEAL_GROW);
-	/* Whoever has it for reading cannot open it for more. */
-	int r = b->fd < 0 ? b->fd : fchmod(b->fd, 0444) < 0 ? -errno : map_own(b->fd, b->size, &b->data);
+	/* Whoever has it for reading could not open it for more, had he a name for it. Confined, we may not say so. */
+	int r = b->fd < 0                                     ? b->fd
+		: !nested_inside() && fchmod(b->fd, 0444) < 0 ? -errno
+							      : map_own(b->fd, b->size, &b->data);
 	if (r < 0) {
 		if (b->fd >= 0)
 			close(b->fd);

@@ -202,7 +202,8 @@ static ssize_t call_finish(
 {
 	int64_t result = s->result;
 	if (s->lends)
-		buffers_returned(t, s->lends, s->lend_count, r == 0 && result != IPC_NOT_LENT);
+		buffers_returned(
+			t, s->lends, s->lend_count, r == 0 && result != IPC_NOT_LENT && result != IPC_NO_FUNCTION);
 	free(s->lends);
 	s->lends = NULL;
 	ipc_ring_free(&t->ring, s);

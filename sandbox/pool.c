@@ -34,8 +34,7 @@ static void status_give(struct airlock_status *to, const struct airlock_status *
 static bool try_call(struct airlock_target *t, bool first, const char *function, const void *in, size_t len, void *out,
 	size_t cap, const struct airlock_call_options *options, ssize_t *result)
 {
-	(void)options;
-	*result = airlock_call(t, function, in, len, out, cap);
+	*result = airlock_call_with(t, function, in, len, out, cap, options);
 	return *result == -EPIPE && t->ended && first && !atomic_load(&t->call->target_cpu);
 }
 

@@ -389,6 +389,32 @@ static void mapping_outlives(void)
 	airlock_buffer_free(b);
 }
 
+/* ---- where there are none ---- */
+
+static ssize_t lend_on(const void *in, size_t len, void *out, size_t cap)
+{
+	(void)in, (void)len, (void)out, (void)cap;
+	struct airlock_policy *p;
+	struct airlock_target *t;
+	struct airlock_buffer *b;
+	if (airlock_policy_new(&p, "stdio") < 0 || airlock_start(&t, p, NULL, NULL, NULL) < 0 ||
+		airlock_buffer_new(&b, SMALL) < 0)
+		return -1000;
+	ssize_t r = call(t, "lent_first", b, 0, NULL, 0, NULL, 0);
+	airlock_free(t);
+	airlock_buffer_free(b);
+	return r;
+}
+AIRLOCK_FUNCTION(lend_on)
+
+static void nested(void)
+{
+	struct airlock_target *t = start();
+	ssize_t r = airlock_call(t, "lend_on", NULL, 0, NULL, 0);
+	check(r == -EOPNOTSUPP, "a target lends nothing to its own", "%zd", r);
+	airlock_free(t);
+}
+
 /* ---- how fast ---- */
 
 static void speed(void)
@@ -449,6 +475,7 @@ int main(int argc, char **argv)
 	holds(GRAB_FUTURE, 0, "a target seals it against writing");
 	races(GRAB_WRITER | GRAB_FD, "a thread writes by the descriptor");
 	races(GRAB_MAPPER | GRAB_FD, "a thread maps and unmaps");
+	nested();
 	speed();
 	airlock_policy_free(policy);
 	return tap_failed != 0;
