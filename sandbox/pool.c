@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PUBLIC __attribute__((visibility("default")))
+#define END_MS 5000
 #define TRIES 3 /* of a call, with targets that end before they take it */
 
 static void count(struct airlock_pool_stats *stats, enum airlock_end end)
@@ -31,28 +32,43 @@ static void status_give(struct airlock_status *to, const struct airlock_status *
 
 /* One try, on a target that is there or is being started. Whether it ended before it took the call: then another one can have
  * it. Only of a target's first call this can be known, as until then it has read nothing that could make it lie. */
-static bool try_call(struct airlock_target *t, bool first, const char *function, const void *in, size_t len, void *out,
-	size_t cap, const struct airlock_call_options *options, ssize_t *result)
+static bool try_call(struct slot *s, const char *function, const void *in, size_t len, void *out, size_t cap,
+	const struct airlock_call_options *options, ssize_t *result)
 {
+	struct airlock_target *t = s->target;
 	*result = airlock_call_with(t, function, in, len, out, cap, options);
-	return *result == -EPIPE && t->ended && first && !atomic_load(&t->call->target_cpu);
+	return *result == -EPIPE && t->ended && !t->killed && !s->calls && !atomic_load(&t->call->target_cpu);
+}
+
+/* What is left of the caller's time, and no more than the pool gives each call. Whether it is the pool's. */
+static bool time_left(const struct airlock_pool *p, int64_t deadline, int *timeout_ms)
+{
+	const int64_t left = deadline < 0 ? -1 : deadline - monotonic_ms();
+	const bool ours = p->o.wall_ms >= 0 && (deadline < 0 || left > p->o.wall_ms);
+	*timeout_ms = ours ? p->o.wall_ms : deadline < 0 ? -1 : left < 0 ? 0 : (int)left;
+	return ours;
 }
 
 /* What became of the target; r: there was none. The message is the call's. */
-static ssize_t call_end(struct airlock_pool *pool, struct slot *s, int r, ssize_t result, struct airlock_status *status)
+static ssize_t call_end(
+	struct airlock_pool *pool, struct slot *s, int r, ssize_t result, bool walled, struct airlock_status *status)
 {
 	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
-	const bool broken = result == -EPIPE || result == -EPROTO || result == -ETIMEDOUT || result == -ECANCELED;
 	ended.end = AIRLOCK_LOST;
 	if (r == 0) {
 		char text[400] = "";
 		if (result < 0)
 			snprintf(text, sizeof(text), "%s", airlock_message());
-		airlock_wait(s->target, &ended, 0);
+		/* One that was too late has been told to end. */
+		airlock_wait(s->target, &ended, s->target->killed ? END_MS : 0);
+		if (walled && result == -ETIMEDOUT && ended.end == AIRLOCK_TIMED_OUT) {
+			ended.limit = AIRLOCK_LIMIT_WALL;
+			ended.limit_value = (uint64_t)pool->o.wall_ms;
+		}
 		if (result < 0)
 			fail(0, "%s", text);
 		s->calls++;
-		s->ending = ended.end != AIRLOCK_RUNNING || broken || s->calls >= pool->o.reuse;
+		s->ending = ended.end != AIRLOCK_RUNNING || s->target->ring.broken || s->calls >= pool->o.reuse;
 		if (s->ending)
 			slot_end(s);
 	}
@@ -78,6 +94,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	if (options)
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	o.size = sizeof(o);
+	bool walled = false;
 	const int64_t deadline = o.timeout_ms < 0 ? -1 : monotonic_ms() + o.timeout_ms;
 	int r = slot_take(pool, &s, deadline);
 	if (r < 0) {
@@ -91,10 +108,12 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 			break;
 		if (try == 0)
 			pool_refill(pool);
-		if (!try_call(s->target, !s->calls, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
+		walled = time_left(pool, deadline, &o.timeout_ms);
+		slot_linger(pool, s);
+		if (!try_call(s, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
 			break;
 	}
-	return call_end(pool, s, r, result, status);
+	return call_end(pool, s, r, result, walled, status);
 }
 
 PUBLIC ssize_t airlock_pool_call(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,

@@ -20,6 +20,8 @@ struct slot {
 	struct airlock_target *target; /* or NULL */
 	struct source *source; /* with target, where that is a fork */
 	bool ending; /* it was told to */
+	bool lasts; /* it is one of those that are kept; else: */
+	bool lingers; /* with reuse it ends by itself when it has been idle for long */
 	unsigned calls; /* that it served */
 	int64_t since; /* idle since then */
 };
@@ -41,6 +43,7 @@ struct airlock_pool {
 	struct slots idle; /* with targets that wait for a call, the one to be used next first */
 	struct slots dying; /* with targets that were told to end, the oldest first */
 	struct slots empty;
+	unsigned lasting; /* slots whose targets are kept */
 	unsigned idle_count, ahead; /* ahead: targets that somebody is about to add to idle */
 	TAILQ_HEAD(waiters, waiter) waiters; /* not empty only while all three lists are */
 	struct source *source; /* where forks come from; NULL: to be made */
@@ -58,6 +61,7 @@ int slot_take(struct airlock_pool *p, struct slot **out, int64_t deadline);
 void slot_give(struct airlock_pool *p, struct slot *s);
 /* Puts a target into the caller's slot that may be called at once. 0 or why there is none. */
 int slot_ready(struct airlock_pool *p, struct slot *s);
+void slot_linger(struct airlock_pool *p, struct slot *s);
 /* Its target is not wanted any more: tells it to end, does not wait. */
 void slot_end(struct slot *s);
 /* Waits for the target's end, and takes it out. */

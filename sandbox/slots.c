@@ -7,6 +7,7 @@
 #include "sandbox/pool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,22 @@ static int slot_fork(struct airlock_pool *p, struct slot *s)
 	return r;
 }
 
+/* When it begins, and before each call: a target beyond those that are kept ends by itself when nobody calls it for long. */
+void slot_linger(struct airlock_pool *p, struct slot *s)
+{
+	s->lingers = false;
+	if (p->o.reuse == 1 || p->o.idle_ms < 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	if (!s->lasts && p->lasting < p->o.min) {
+		s->lasts = true;
+		p->lasting++;
+	}
+	s->lingers = !s->lasts;
+	pthread_mutex_unlock(&p->lock);
+	ipc_call_linger(s->target->call, s->lingers ? (uint32_t)p->o.idle_ms : 0);
+}
+
 static bool lacks(int r)
 {
 	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOENT || r == -EINVAL;
@@ -127,10 +144,12 @@ static int slot_fill(struct airlock_pool *p, struct slot *s)
 	if (r < 0)
 		return r;
 	s->calls = 0;
+	s->lasts = false;
 	pthread_mutex_lock(&p->lock);
 	p->stats.started++;
 	p->stats.alive++;
 	pthread_mutex_unlock(&p->lock);
+	slot_linger(p, s);
 	return 0;
 }
 
@@ -148,6 +167,7 @@ void slot_clear(struct airlock_pool *p, struct slot *s)
 	pthread_mutex_lock(&p->lock);
 	struct source *gone = source_leave(s->source);
 	p->stats.alive--;
+	p->lasting -= s->lasts;
 	pthread_mutex_unlock(&p->lock);
 	source_free(gone);
 	s->source = NULL;
@@ -155,6 +175,11 @@ void slot_clear(struct airlock_pool *p, struct slot *s)
 
 int slot_ready(struct airlock_pool *p, struct slot *s)
 {
+	/* It may be about to do so just now. */
+	if (s->target && s->lingers && monotonic_ms() - s->since > p->o.idle_ms / 4 * 3) {
+		slot_end(s);
+		s->ending = true;
+	}
 	/* One of those that wait for a call may have been killed, or its zygote with it: no call is lost by that. */
 	if (s->target && !s->ending && !target_ended(s->target))
 		return 0;
@@ -380,6 +405,9 @@ PUBLIC int airlock_pool_new(
 	p->policy = policy;
 	p->o = o;
 	p->slot = slots;
+	const uint64_t wall = policy->p.limits[LIMIT_WALL];
+	if (wall < INT_MAX && (o.wall_ms < 0 || (uint64_t)o.wall_ms > wall))
+		p->o.wall_ms = (int)wall;
 	p->forks = !o.fresh && zygote_fits(policy, &why);
 	TAILQ_INIT(&p->idle);
 	TAILQ_INIT(&p->dying);

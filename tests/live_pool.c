@@ -417,6 +417,94 @@ static void zygote_stopped(void)
 	airlock_policy_free(p);
 }
 
+/* ---- time ---- */
+
+static struct answer ask_within(struct airlock_pool *pool, int ms, int grace, const char *function, const char *in)
+{
+	struct answer a = {.status = AIRLOCK_STATUS_INIT};
+	struct airlock_call_options o = AIRLOCK_CALL_OPTIONS_INIT;
+	o.timeout_ms = ms;
+	o.grace_ms = grace;
+	a.result = airlock_pool_call_with(
+		pool, function, in, in ? strlen(in) : 0, a.text, sizeof(a.text) - 1, &o, &a.status);
+	return a;
+}
+
+static void times(bool fresh)
+{
+	struct airlock_policy *p = policy_of("pledge stdio\nlimit wall 400ms");
+	struct airlock_pool_options o = AIRLOCK_POOL_OPTIONS_INIT;
+	tap_prefix = fresh ? "fresh: " : "forks: ";
+	o.fresh = fresh;
+	struct airlock_pool *pool = pool_of(p, &o);
+	processes_look();
+	const pid_t idle = process_titled(fresh ? ": airlock init" : ": airlock zygote");
+	nanosleep(&(struct timespec){1, 0}, NULL);
+	check(kill(idle, 0) == 0, "the policy's limit of wall time is not that of what waits", "it has ended");
+	struct answer a = ask(pool, "burn", NULL);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit == AIRLOCK_LIMIT_WALL &&
+			a.status.limit_value == 400,
+		"but each call's", "%zd end %d limit %d %llu", a.result, a.status.end,
+		a.status.limit, (unsigned long long)a.status.limit_value);
+	expect(pool, "count", NULL, "0 0", "and costs that call alone");
+	check(stats_of(pool).timed_out == 1 && stats_of(pool).lost == 0, "the stats say so", "%llu",
+		(unsigned long long)stats_of(pool).timed_out);
+	airlock_pool_free(pool);
+	airlock_policy_free(p);
+	p = policy_of("pledge stdio");
+	o.wall_ms = 300;
+	pool = pool_of(p, &o);
+	a = ask(pool, "burn", NULL);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit_value == 300, "the pool's limit",
+		"%zd end %d", a.result, a.status.end);
+	a = ask_within(pool, 100, 0, "burn", NULL);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit < 0, "the call's own deadline",
+		"%zd end %d limit %d", a.result, a.status.end, a.status.limit);
+	expect(pool, "count", NULL, "0 0", "costs that call alone");
+	airlock_pool_free(pool);
+	/* In line: the deadline is also that of waiting. */
+	o.wall_ms = -1;
+	o.min = o.max = 1;
+	struct crowd crowd = {.pool = pool_of(p, &o)};
+	pthread_t holds;
+	pthread_create(&holds, NULL, napper, &crowd);
+	while (!stats_of(crowd.pool).busy)
+		nanosleep(&(struct timespec){0, 100000}, NULL);
+	a = ask_within(crowd.pool, 50, 0, "count", NULL);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && !stats_of(crowd.pool).waiting,
+		"waiting in line ends at the deadline", "%zd end %d", a.result, a.status.end);
+	pthread_join(holds, NULL);
+	expect(crowd.pool, "count", NULL, "0 0", "and leaves the line as it was");
+	airlock_pool_free(crowd.pool);
+	/* Beyond min, what nobody calls ends by itself. */
+	o = (struct airlock_pool_options)AIRLOCK_POOL_OPTIONS_INIT;
+	o.fresh = fresh;
+	o.reuse = 1000;
+	o.min = 1;
+	o.max = 4;
+	o.idle_ms = 300;
+	crowd.pool = pool_of(p, &o);
+	struct caller callers[4];
+	for (int i = 0; i < 4; i++) {
+		callers[i] = (struct caller){.crowd = &crowd};
+		pthread_create(&callers[i].thread, NULL, napper, &crowd);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(callers[i].thread, NULL);
+	size_t left = 0;
+	for (int i = 0; i < 1000; i++) {
+		processes_look();
+		if ((left = processes_titled(": airlock target")) <= 1)
+			break;
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+	}
+	check(left == 1, "what is idle beyond min ends by itself", "%zu targets", left);
+	expect(crowd.pool, "where", NULL, ask(crowd.pool, "where", NULL).text, "and what is left serves");
+	airlock_pool_free(crowd.pool);
+	airlock_policy_free(p);
+	tap_prefix = "";
+}
+
 /* ---- what cannot be ---- */
 
 static void refused(void)
@@ -469,6 +557,8 @@ int main(int argc, char **argv)
 	reuse();
 	crowds(false);
 	crowds(true);
+	times(false);
+	times(true);
 	killed(": airlock zygote", false);
 	killed(": airlock init", false);
 	killed(": airlock broker", false);

@@ -92,23 +92,37 @@ pid_t process_at(size_t i)
 	return i < process_count && table[i].state != 'Z' ? table[i].pid : 0;
 }
 
+static bool titled(size_t i, const char *word)
+{
+	char path[64], title[512] = "";
+
+	if (!process_at(i))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", table[i].pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool yes = fd >= 0 && read(fd, title, sizeof(title) - 1) > 0 && strstr(title, word);
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
 pid_t process_titled(const char *word)
 {
 	pid_t found = 0;
 
-	for (size_t i = 0; i < process_count; i++) {
-		char path[64], title[512] = "";
-
-		if (!process_at(i) || (found && table[i].pid > found))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/cmdline", table[i].pid);
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, title, sizeof(title) - 1) > 0 && strstr(title, word))
+	for (size_t i = 0; i < process_count; i++)
+		if ((!found || table[i].pid < found) && titled(i, word))
 			found = table[i].pid;
-		if (fd >= 0)
-			close(fd);
-	}
 	return found;
+}
+
+size_t processes_titled(const char *word)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < process_count; i++)
+		n += titled(i, word);
+	return n;
 }
 
 static int64_t milliseconds(void)

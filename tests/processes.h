@@ -18,6 +18,7 @@ pid_t process_child(pid_t parent, pid_t but);
 /* Of the last look: the i-th, or 0 for a zombie; and the oldest whose title contains word, or 0. */
 pid_t process_at(size_t i);
 pid_t process_titled(const char *word);
+size_t processes_titled(const char *word);
 /* All of them in one line. */
 const char *processes_text(void);
 /* Waits up to two seconds until at most `most` are left, reaping its own zombies, save host. */

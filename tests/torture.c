@@ -162,7 +162,7 @@ static enum kind pick(uint64_t *state)
 	       : r < 920 ? CRASH
 	       : r < 950 ? LEAVE
 	       : r < 980 ? VIOLATE
-	       : r < 980 ? HANG
+	       : r < 981 ? HANG
 			 : SPOIL;
 }
 
