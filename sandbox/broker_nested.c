@@ -331,9 +331,18 @@ static void nested_fork(struct nested *n)
 	watch(pidfd, EPOLLIN, &n->watch);
 }
 
+/* For this thread, which alone takes anything off the list; lanes add in front of what it sees. */
+static struct nested *listed(void)
+{
+	pthread_mutex_lock(&lock);
+	struct nested *n = list;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
 bool nested_any(void)
 {
-	return list != NULL;
+	return listed() != NULL;
 }
 
 static struct nested *waiting(const struct child *of)
@@ -375,8 +384,7 @@ bool nested_end_of(const struct child *c)
 		unlist(n);
 		nested_free(n);
 	}
-	/* Only this thread takes off what is forked. */
-	for (n = list; n; n = n->next)
+	for (n = listed(); n; n = n->next)
 		if (n->child == c) {
 			nested_end(n);
 			any = true;
@@ -404,7 +412,7 @@ static bool ours(pid_t pid)
 	for (struct child *c = me.children; c; c = c->next)
 		if (c->init_pid == pid)
 			return true;
-	for (struct nested *n = list; n; n = n->next)
+	for (struct nested *n = listed(); n; n = n->next)
 		if (n->pid == pid)
 			return true;
 	return false;
@@ -424,7 +432,7 @@ static void orphans_reap(void)
 int64_t nested_tick(int64_t now)
 {
 	int64_t first = -1;
-	for (struct nested *n = list; n; n = n->next) {
+	for (struct nested *n = listed(); n; n = n->next) {
 		if (n->pidfd < 0 || !n->ending || n->deadline < 0)
 			continue;
 		if (n->deadline <= now) {
@@ -442,7 +450,7 @@ int64_t nested_tick(int64_t now)
 
 void nested_end_all(void)
 {
-	for (struct nested *n = list; n; n = n->next) {
+	for (struct nested *n = listed(); n; n = n->next) {
 		nested_end(n);
 		n->deadline = monotonic_ms() + PATIENCE_LAST_MS;
 	}
@@ -450,7 +458,7 @@ void nested_end_all(void)
 
 void nested_await_all(void)
 {
-	for (struct nested *n = list; n; n = n->next) {
+	for (struct nested *n = listed(); n; n = n->next) {
 		struct pollfd p = {n->pidfd, POLLIN, 0};
 		if (n->pidfd < 0)
 			continue;

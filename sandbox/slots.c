@@ -418,6 +418,11 @@ PUBLIC int airlock_pool_new(
 	/* The first one, waited for, says whether there can be any. */
 	struct slot *s = list_pop(&p->empty);
 	r = slot_ready(p, s);
+	if (r == -EOPNOTSUPP && p->forks) {
+		why = "nothing can wait to be forked where requests go by signals";
+		p->forks = false;
+		r = slot_ready(p, s);
+	}
 	if (r == 0)
 		r = p->forks ? 0 : worker_await(s->target);
 	slot_give(p, s);

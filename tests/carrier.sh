@@ -80,6 +80,8 @@ plain live_unveil "$bin/live_unveil"
 plain live_narrow "$bin/live_narrow"
 plain live_socket "$bin/live_socket"
 plain live_endings "$bin/live_endings"
+plain live_buffers "$bin/live_buffers"
+plain live_loops "$bin/live_loops" 20
 for how in pledge openbsd; do
 	[ ! -x "$bin/libc_in_place" ] || plain "libc $how" /bin/sh "$bin/libc.sh" "$bin/airlock" $how "$bin/libc_in_place"
 done
