@@ -354,12 +354,14 @@ void airlock_pool_free(struct airlock_pool *pool);
 /* ---- targets that live long ---- */
 
 /* 0: it answered within timeout_ms. A target that serves calls answers between two of them; an AIRLOCK_ENTRY in
- * airlock_dispatch(). -ETIMEDOUT, -EPIPE; -EOPNOTSUPP for airlock_exec(). */
+ * airlock_dispatch(). -ETIMEDOUT, -EPIPE; -EBUSY for one that is suspended, -EOPNOTSUPP for airlock_exec(). That it
+ * answers says that it wants to be thought well, and no more. */
 int airlock_ping(struct airlock_target *target, int timeout_ms);
 /* Asks it to end (calls: after the one it is in; an AIRLOCK_ENTRY: airlock_dispatch() returns 2; a program: SIGTERM), kills it
  * after grace_ms, and waits: as airlock_wait(). */
 int airlock_stop(struct airlock_target *target, int grace_ms, struct airlock_status *status);
-/* All its processes stand still, as by SIGSTOP, and go on. Limits of time go on counting. */
+/* All its processes stand still and go on: by its cgroup's freezer, else by SIGSTOP, which a hostile one can undo for moments.
+ * Limits of time go on counting. -EOPNOTSUPP without a pid namespace. */
 int airlock_suspend(struct airlock_target *target);
 int airlock_resume(struct airlock_target *target);
 /* Under memory pressure: gives back what of the shared memory no call uses, and has the kernel page out what the target does
