@@ -20,7 +20,7 @@
  *         dwarf.c, context.c, symbols.c in a helper
  *         landlock.c rulesets, also used by sandbox/    umask.c    the mask that files are made with
  *         identity.c acting as the caller               ops_narrow.c giving up, from inside
- *         crash.c    what crashes say of themselves
+ *         crash.c    what crashes say of themselves, with core.c and core_file.c
  *         zygote.c   targets that are forks of one that waits
  * paths.h is the part of this header about paths and what there is besides the rules.
  */
