@@ -244,6 +244,8 @@ PUBLIC ssize_t airlock_call_with(struct airlock_target *target, const char *func
 	struct airlock_call_options o;
 	struct ipc_slot *s;
 	int r = options ? options_read(&q, &o, options) : 0;
+	if (r == 0 && target->suspended && q.timeout_ms < 0) /* nobody could end that: the target is in use */
+		return fail(-EBUSY, "the target is suspended");
 	if (r == 0)
 		r = call_begin(target, &q, options ? &o : NULL, &s);
 	return r < 0 ? r : call_finish(target, s, call_await(target, s, 0), function, out, cap);

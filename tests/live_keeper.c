@@ -368,6 +368,24 @@ static void suspended_stop(const struct airlock_policy *p)
 	check(r == 0 && s.end == AIRLOCK_EXITED && s.code == 7, "one that is suspended can be stopped", "%d end %d", r,
 		s.end);
 	airlock_free(t);
+
+	struct airlock_call_options o = AIRLOCK_CALL_OPTIONS_INIT;
+	unsigned char in = 4, out = 0;
+	t = start(p, NULL, NULL);
+	airlock_suspend(t);
+	ssize_t n = airlock_call(t, "twice", &in, 1, &out, 1);
+	check(n == -EBUSY, "a call that nobody could end is not begun", "%zd", n);
+	int ticket = airlock_call_begin(t, "twice", &in, 1, 1, &o);
+	n = airlock_call_end(t, ticket, &out, 1, 100);
+	check(n == -EINPROGRESS, "one that is under way waits", "%zd %s", n, airlock_message());
+	airlock_resume(t);
+	n = airlock_call_end(t, ticket, &out, 1, NET_MS);
+	check(n == 1 && out == 8, "until it goes on", "%zd %s", n, airlock_message());
+	airlock_suspend(t);
+	o.timeout_ms = 100;
+	n = airlock_call_with(t, "twice", &in, 1, &out, 1, &o);
+	check(n == -ETIMEDOUT, "a deadline goes on", "%zd %s", n, airlock_message());
+	airlock_free(t);
 }
 
 /* ---- trim ---- */
