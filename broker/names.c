@@ -59,7 +59,7 @@ struct names {
 /* Goes on while the machine sleeps, as life times do. */
 static int64_t now_ms(void)
 {
-	return clock_ms(CLOCK_BOOTTIME);
+	return ipc_clock_ms(CLOCK_BOOTTIME);
 }
 
 /* ---- the list of names ---- */

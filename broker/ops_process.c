@@ -138,7 +138,7 @@ struct answer op_task(struct request *r)
 		return answer_error(EPERM);
 	if (limit == LIMIT_NONE)
 		return go_on;
-	int64_t now = monotonic_ms();
+	int64_t now = ipc_now_ms();
 	uint64_t count = 0;
 	if (each_process(r, count_one, &count))
 		return answer_error(EAGAIN);

@@ -171,7 +171,7 @@ static int connect_parked(struct request *r, struct job *j)
 	struct pollfd ready = {j->s.fd, POLLOUT, 0};
 	struct timeval own;
 	if (j->until && poll(&ready, 1, 0) == 0) {
-		if (monotonic_ms() >= j->until)
+		if (ipc_now_ms() >= j->until)
 			return -EALREADY;
 		return request_signalled(r) || !request_alive(r) ? -EINTR : -EAGAIN;
 	}
@@ -180,7 +180,7 @@ static int connect_parked(struct request *r, struct job *j)
 		return e;
 	if (!j->until) {
 		j->begun = j->begun || e == -EINPROGRESS;
-		j->until = own.tv_sec || own.tv_usec ? monotonic_ms() + own.tv_sec * 1000 + own.tv_usec / 1000
+		j->until = own.tv_sec || own.tv_usec ? ipc_now_ms() + own.tv_sec * 1000 + own.tv_usec / 1000
 						     : INT64_MAX;
 	}
 	return -EAGAIN;

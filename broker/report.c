@@ -71,7 +71,7 @@ static bool news(struct family *f, const struct request *r)
 		fresh = one->report_tokens > 0;
 		one->report_tokens -= fresh;
 	} else if (fresh) {
-		int64_t now = clock_ms(CLOCK_MONOTONIC_COARSE);
+		int64_t now = ipc_clock_ms(CLOCK_MONOTONIC_COARSE);
 		int64_t more = f->report_time ? (now - f->report_time) * TOKENS_A_SECOND / 1000 : TOKENS;
 		if (more > 0) {
 			f->report_tokens = more + f->report_tokens > TOKENS ? TOKENS

@@ -47,13 +47,13 @@ static void start(struct ipc_message *m, struct helper *h, size_t *count)
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
 		_exit(1); /* it could not be ended; so all end here */
-	h[(*count)++] = (struct helper){pid, pidfd, monotonic_ms() + DEADLINE_MS};
+	h[(*count)++] = (struct helper){pid, pidfd, ipc_now_ms() + DEADLINE_MS};
 }
 
 /* Ends those who are late, forgets those who have ended. The next deadline in milliseconds, or -1. */
 static int reap(struct helper *h, size_t *count)
 {
-	int64_t now = monotonic_ms(), next = -1;
+	int64_t now = ipc_now_ms(), next = -1;
 	for (size_t i = 0; i < *count;) {
 		int status;
 		if (h[i].until <= now)

@@ -112,8 +112,8 @@ static bool unpark(struct slow_lane *l, struct worker *w)
 static bool is_due(const struct parked *p)
 {
 	struct pollfd fd = {p->request.job->s.fd, POLLOUT, 0};
-	return p->due || monotonic_ms() >= p->request.job->until || poll(&fd, 1, 0) != 0 ||
-	       !request_alive(&p->request) || request_signalled(&p->request);
+	return p->due || ipc_now_ms() >= p->request.job->until || poll(&fd, 1, 0) != 0 || !request_alive(&p->request) ||
+	       request_signalled(&p->request);
 }
 
 bool slow_crowded(struct family *f)

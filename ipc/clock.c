@@ -4,14 +4,14 @@
 
 #include <time.h>
 
-int64_t clock_ms(clockid_t clock)
+int64_t ipc_clock_ms(clockid_t clock)
 {
 	struct timespec t = {0};
 	clock_gettime(clock, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int64_t monotonic_ms(void)
+int64_t ipc_now_ms(void)
 {
-	return clock_ms(CLOCK_MONOTONIC);
+	return ipc_clock_ms(CLOCK_MONOTONIC);
 }

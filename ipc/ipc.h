@@ -11,8 +11,8 @@
 
 /* ---- time, in milliseconds ---- */
 
-int64_t clock_ms(clockid_t clock);
-int64_t monotonic_ms(void); /* of CLOCK_MONOTONIC */
+int64_t ipc_clock_ms(clockid_t clock);
+int64_t ipc_now_ms(void); /* of CLOCK_MONOTONIC */
 
 /* ---- messages: one SEQPACKET record each ---- */
 

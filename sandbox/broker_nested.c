@@ -369,7 +369,7 @@ static void nested_end(struct nested *n)
 	if (n->ending)
 		return;
 	n->ending = true;
-	n->deadline = monotonic_ms() + PATIENCE_MS;
+	n->deadline = ipc_now_ms() + PATIENCE_MS;
 	pthread_mutex_lock(&lock);
 	close(n->link); /* its sign to end */
 	n->link = -1;
@@ -400,7 +400,7 @@ void nested_ended(struct nested *n)
 		;
 	/* One that was killed left its children to us, and they die now. */
 	if (info.si_code != CLD_EXITED)
-		orphans_until = monotonic_ms() + ORPHANS_MS;
+		orphans_until = ipc_now_ms() + ORPHANS_MS;
 	unlist(n);
 	nested_free(n);
 	if (c->gone && !nested_end_of(c))
@@ -452,7 +452,7 @@ void nested_end_all(void)
 {
 	for (struct nested *n = listed(); n; n = n->next) {
 		nested_end(n);
-		n->deadline = monotonic_ms() + PATIENCE_LAST_MS;
+		n->deadline = ipc_now_ms() + PATIENCE_LAST_MS;
 	}
 }
 
@@ -462,7 +462,7 @@ void nested_await_all(void)
 		struct pollfd p = {n->pidfd, POLLIN, 0};
 		if (n->pidfd < 0)
 			continue;
-		int64_t left = n->deadline - monotonic_ms();
+		int64_t left = n->deadline - ipc_now_ms();
 		if (poll(&p, 1, left > 0 ? (int)left : 0) != 1)
 			syscall(SYS_pidfd_send_signal, n->pidfd, SIGKILL, NULL, 0);
 		waitid(P_PIDFD, (id_t)n->pidfd, NULL, WEXITED);

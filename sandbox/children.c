@@ -124,7 +124,8 @@ static bool direct_at(int cwd, char path[PATH_MAX])
 	return me.direct.on && canonical_of(NULL, &me.b, cwd, path) == 0 && direct_holds(&me.direct, path);
 }
 
-static int setup_make(struct setup **out, size_t *out_len, const struct start *start, const char *words, const char *cwd)
+static int setup_make(
+	struct setup **out, size_t *out_len, const struct start *start, const char *words, const char *cwd)
 {
 	unsigned kind = FILTER_OF(start->kind, cwd) | (start->pool == POOL_ZYGOTE ? FILTER_ZYGOTE : 0u);
 	int r = filter_for(kind);
@@ -300,7 +301,7 @@ void child_start(struct ipc_message *m)
 	watch(c->init_pidfd, EPOLLIN, &c->end_watch);
 	const uint64_t wall = broker_policy(&me.b)->limits[LIMIT_WALL];
 	if (wall != LIMIT_NONE && (!c->pool || c->forks)) /* a zygote's is that of its preparation */
-		c->deadline = monotonic_ms() + (int64_t)wall;
+		c->deadline = ipc_now_ms() + (int64_t)wall;
 }
 
 /* ---- what init says ---- */

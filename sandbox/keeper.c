@@ -42,7 +42,7 @@ static void watch(struct airlock_keeper *k, int fd)
 
 static void run(struct airlock_keeper *k, struct airlock_target *t)
 {
-	int64_t now = monotonic_ms();
+	int64_t now = ipc_now_ms();
 	k->target = t;
 	k->announced = false;
 	k->started = now;
@@ -78,7 +78,7 @@ static void timer_set(struct airlock_keeper *k)
 /* A start failed, or the target ended. Returns what airlock_keeper_dispatch() does. */
 static int next(struct airlock_keeper *k, struct airlock_target *t, const struct airlock_status *s)
 {
-	if (t && monotonic_ms() - k->started >= k->keep.healthy_ms) {
+	if (t && ipc_now_ms() - k->started >= k->keep.healthy_ms) {
 		k->row = 0;
 		k->backoff_ms = k->keep.backoff_ms;
 	}
@@ -86,7 +86,7 @@ static int next(struct airlock_keeper *k, struct airlock_target *t, const struct
 	k->given_up = done || (k->keep.restarts >= 0 && k->row >= k->keep.restarts);
 	int wait = k->given_up ? -1 : k->backoff_ms;
 	k->row++;
-	k->start_at = monotonic_ms() + k->backoff_ms;
+	k->start_at = ipc_now_ms() + k->backoff_ms;
 	k->backoff_ms = k->backoff_ms > k->keep.backoff_max_ms / 2 ? k->keep.backoff_max_ms : k->backoff_ms * 2;
 	k->target = NULL;
 	if (k->keep.on_end && t)
@@ -108,7 +108,7 @@ static int ended(struct airlock_keeper *k)
 static void health(struct airlock_keeper *k)
 {
 	struct airlock_target *t = k->target;
-	int64_t now = monotonic_ms();
+	int64_t now = ipc_now_ms();
 	if (t->suspended) {
 		k->ping_until = NEVER;
 		k->ping_at = now + k->keep.ping_ms;
@@ -135,7 +135,7 @@ static int step(struct airlock_keeper *k)
 	if (k->given_up)
 		return 2;
 	if (!k->target) {
-		if (k->start_at > monotonic_ms())
+		if (k->start_at > ipc_now_ms())
 			return -1;
 		struct airlock_target *t;
 		k->ping = 0;
@@ -161,7 +161,7 @@ static int step(struct airlock_keeper *k)
 
 PUBLIC int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? NEVER : monotonic_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? NEVER : ipc_now_ms() + timeout_ms;
 	uint64_t ticks;
 	for (;;) {
 		(void)!read(keeper->timer, &ticks, sizeof(ticks));
@@ -169,7 +169,7 @@ PUBLIC int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms
 		timer_set(keeper);
 		if (r >= 0 || r < -1)
 			return r;
-		int64_t left = deadline == NEVER ? -1 : deadline - monotonic_ms();
+		int64_t left = deadline == NEVER ? -1 : deadline - ipc_now_ms();
 		if (deadline != NEVER && left <= 0)
 			return 0;
 		struct pollfd p = {.fd = keeper->epoll, .events = POLLIN};

@@ -43,7 +43,7 @@ static bool try_call(struct slot *s, const char *function, const void *in, size_
 /* What is left of the caller's time, and no more than the pool gives each call. Whether it is the pool's. */
 static bool time_left(const struct airlock_pool *p, int64_t deadline, int *timeout_ms)
 {
-	const int64_t left = deadline < 0 ? -1 : deadline - monotonic_ms();
+	const int64_t left = deadline < 0 ? -1 : deadline - ipc_now_ms();
 	const bool ours = p->o.wall_ms >= 0 && (deadline < 0 || left > p->o.wall_ms);
 	*timeout_ms = ours ? p->o.wall_ms : deadline < 0 ? -1 : left < 0 ? 0 : (int)left;
 	return ours;
@@ -95,7 +95,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	o.size = sizeof(o);
 	bool walled = false;
-	const int64_t deadline = o.timeout_ms < 0 ? -1 : monotonic_ms() + o.timeout_ms;
+	const int64_t deadline = o.timeout_ms < 0 ? -1 : ipc_now_ms() + o.timeout_ms;
 	int r = slot_take(pool, &s, deadline);
 	if (r < 0) {
 		ended.end = AIRLOCK_TIMED_OUT;

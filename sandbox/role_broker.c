@@ -333,7 +333,7 @@ static void limits_say(void)
 
 static int next_timeout(void)
 {
-	int64_t now = monotonic_ms(), first = nested_tick(now);
+	int64_t now = ipc_now_ms(), first = nested_tick(now);
 	for (struct child *c = me.children; c; c = c->next) {
 		if (c->forks && c->told)
 			c->deadline = -1;

@@ -176,7 +176,7 @@ void slot_clear(struct airlock_pool *p, struct slot *s)
 int slot_ready(struct airlock_pool *p, struct slot *s)
 {
 	/* It may be about to do so just now. */
-	if (s->target && s->lingers && monotonic_ms() - s->since > p->o.idle_ms / 4 * 3) {
+	if (s->target && s->lingers && ipc_now_ms() - s->since > p->o.idle_ms / 4 * 3) {
 		slot_end(s);
 		s->ending = true;
 	}
@@ -219,7 +219,7 @@ void slot_give(struct airlock_pool *p, struct slot *s)
 		TAILQ_INSERT_TAIL(&p->dying, s, next);
 	} else {
 		/* What was used last is warm; of those that were not, the oldest is sure to be there. */
-		s->since = monotonic_ms();
+		s->since = ipc_now_ms();
 		if (s->calls)
 			TAILQ_INSERT_HEAD(&p->idle, s, next);
 		else
@@ -291,7 +291,7 @@ static struct slot *excess_take(struct airlock_pool *p)
 	if (p->idle_count <= p->o.min || p->o.idle_ms < 0)
 		return NULL;
 	s = TAILQ_LAST(&p->idle, slots);
-	if (monotonic_ms() - s->since < p->o.idle_ms)
+	if (ipc_now_ms() - s->since < p->o.idle_ms)
 		return NULL;
 	TAILQ_REMOVE(&p->idle, s, next);
 	p->idle_count--;

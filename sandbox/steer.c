@@ -76,10 +76,10 @@ PUBLIC int airlock_ping(struct airlock_target *target, int timeout_ms)
 		return r;
 	if (target->suspended)
 		return fail(-EBUSY, "the target is suspended");
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX : monotonic_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX : ipc_now_ms() + timeout_ms;
 	uint32_t number = wish_send(target, IPC_WISH_ANSWER);
 	while (!ipc_call_granted(target->call, number)) {
-		int64_t left = deadline - monotonic_ms();
+		int64_t left = deadline - ipc_now_ms();
 		if (left <= 0)
 			return fail(-ETIMEDOUT, "the target does not answer");
 		ipc_call_await_grant(target->call, number, left < SLICE_MS ? (int)left : SLICE_MS);
@@ -144,9 +144,9 @@ static int suspend(struct airlock_target *t, uint32_t on)
 	r = ipc_send(t->status, &m, true);
 	if (r < 0)
 		return fail(r, "the broker is gone: %s", strerror(-r));
-	int64_t deadline = monotonic_ms() + SUSPEND_MS;
+	int64_t deadline = ipc_now_ms() + SUSPEND_MS;
 	while (t->suspending && !t->ended) {
-		int64_t left = deadline - monotonic_ms();
+		int64_t left = deadline - ipc_now_ms();
 		if (left <= 0)
 			return fail(-ETIMEDOUT, "the broker does not answer");
 		poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, (int)left);
@@ -180,7 +180,7 @@ PUBLIC int airlock_trim(struct airlock_target *target)
 		return 0;
 	/* Of shared memory: what the calls that are under way need stays. */
 	if (!target->ring.live && madvise((unsigned char *)target->call + ipc_call_in_offset(),
-		    ipc_call_total(target->shared) - ipc_call_in_offset(), MADV_REMOVE) < 0)
+					  ipc_call_total(target->shared) - ipc_call_in_offset(), MADV_REMOVE) < 0)
 		return fail(-errno, "the memory of calls cannot be given back: %s", strerror(errno));
 	if (!target->program)
 		wish_send(target, IPC_WISH_TRIM);

@@ -46,7 +46,7 @@ static int signal_all(struct child *c, bool stop)
 static void apply(struct child *c)
 {
 	int r = signal_all(c, c->suspended);
-	c->again = c->suspended && !c->ward ? monotonic_ms() + c->again_ms : -1;
+	c->again = c->suspended && !c->ward ? ipc_now_ms() + c->again_ms : -1;
 	if (r == 1)
 		return;
 	if (r < 0) {

@@ -176,7 +176,7 @@ static int left(int64_t deadline)
 {
 	if (deadline < 0)
 		return -1;
-	int64_t ms = deadline - monotonic_ms();
+	int64_t ms = deadline - ipc_now_ms();
 	return ms < 0 ? 0 : ms > 1000000000 ? 1000000000 : (int)ms;
 }
 
@@ -203,7 +203,7 @@ PUBLIC int airlock_fd(const struct airlock_target *target)
 /* Inside a target there is the channel alone; its end is the host's, which may have closed but one direction. */
 static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
 	for (;;) {
 		if (pings_take(t))
 			return 1;
@@ -224,7 +224,7 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		return dispatch_inside(target, timeout_ms);
 	if (target->asking)
 		return target_busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target), message = message_waits(target);
 		if (message && records_take(target)) {
@@ -298,7 +298,7 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
 	if (target->asking)
 		return target_busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
 	for (;;) {
 		bool answered = status_read(target);
 		if (target->ended)
