@@ -27,6 +27,16 @@ def number(value):
 	return f"{value:.3g}"
 
 
+def amount(power, unit):
+	"""Ten to this power, of a unit; microseconds in what a person would say."""
+	if unit != "µs":
+		return f"{number(10.0**power)} {unit}"
+	for name, least in (("s", 6), ("ms", 3), ("µs", 0)):
+		if power >= least:
+			return f"{number(10.0**(power - least))} {name}"
+	return f"{number(10.0**(power + 3))} ns"
+
+
 class Svg:
 	def __init__(self, width, height, title, note):
 		self.size, self.parts = (width, height), []
@@ -76,7 +86,7 @@ def lines(path, title, note, series, x_ticks, y_unit):
 	for power in range(y0, y1 + 1):
 		_, y = place(min(xs), 10.0**power)
 		svg.line(left, y, right, y)
-		svg.text(left - 8, y + 4, f"{number(10.0**power)} {y_unit}", colour=FAINT, anchor="end")
+		svg.text(left - 8, y + 4, amount(power, y_unit), colour=FAINT, anchor="end")
 	for value, label in x_ticks:
 		x, _ = place(value, 10.0**y0)
 		svg.line(x, top, x, bottom)
