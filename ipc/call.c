@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * This file owns the target's end of calls through shared memory, where no call but futex may be counted on, and what the
- * broker says there. The entries of the memory are used in turn: that of call n is the (n mod IPC_CALL_ENTRIES)th, and its
- * state goes ASKED --target--> ANSWERED, with ASKED --target--> BACK --host--> BACK_DONE between for each callback.
+ * broker says there. That of call n is the (n mod IPC_CALL_ENTRIES)th entry; after n comes n + 1 or, where nothing else is
+ * under way, n + IPC_CALL_ENTRIES, which has the same entry. Its state goes ASKED --target--> ANSWERED, with ASKED --target--> BACK --host--> BACK_DONE between for each callback.
  */
 #include "ipc/bell.h"
 
@@ -35,9 +35,25 @@ size_t ipc_call_total(size_t shared)
 	return shared > SIZE_MAX / 4 ? 0 : ipc_call_in_offset() + 2 * pages(shared);
 }
 
-/* Sleeps until state is value (is: between two calls), or is not. 0, or why not. */
-static int target_sleep(struct ipc_call *c, _Atomic uint32_t *state, uint32_t value, bool is, uint32_t linger_ms)
+/* The entry of the next call, or NULL: it is that of v->number, or the last one again. */
+static struct ipc_entry *asked(struct ipc_serving *v)
 {
+	for (uint32_t n = v->number;; n += IPC_CALL_ENTRIES - 1) {
+		struct ipc_entry *e = &v->page->entry[n % IPC_CALL_ENTRIES];
+		if (atomic_load(&e->state) == STATE(n, IPC_CALL_ASKED)) {
+			v->number = n & NUMBER_MASK;
+			return e;
+		}
+		if (n != v->number)
+			return NULL;
+	}
+}
+
+/* Sleeps until there is a call, or, in one, until its state is not value. 0, or why not. */
+static int target_sleep(struct ipc_serving *v, uint32_t value, uint32_t linger_ms)
+{
+	struct ipc_call *c = v->page;
+	struct ipc_entry *e = v->entry;
 	int r = 0;
 	uint32_t wish;
 
@@ -45,21 +61,18 @@ static int target_sleep(struct ipc_call *c, _Atomic uint32_t *state, uint32_t va
 	for (;;) {
 		uint32_t heard = atomic_load(&c->target_bell);
 		const struct timespec limit = {linger_ms / 1000, (long)(linger_ms % 1000) * 1000000};
-		if ((atomic_load(state) == value) == is)
+		if (e ? atomic_load(&e->state) != value : asked(v) != NULL)
 			break;
-		if (atomic_load(&c->dead) || (is && atomic_load(&c->stop))) {
+		if (atomic_load(&c->dead) || (!e && atomic_load(&c->stop)))
 			r = -EPIPE;
-			break;
-		}
-		if (is && ipc_call_wished(c, &wish)) {
+		else if (!e && ipc_call_wished(c, &wish))
 			r = 1;
-			break;
-		}
-		long e = syscall(SYS_futex, &c->target_bell, FUTEX_WAIT, heard, linger_ms ? &limit : NULL, NULL, 0);
-		if (e < 0 && errno == ETIMEDOUT && linger_ms && atomic_load(state) != value) {
+		else if (syscall(SYS_futex, &c->target_bell, FUTEX_WAIT, heard, linger_ms ? &limit : NULL, NULL, 0) <
+				 0 &&
+			 errno == ETIMEDOUT && linger_ms && !asked(v))
 			r = -ETIMEDOUT;
+		if (r)
 			break;
-		}
 	}
 	atomic_store_explicit(&c->target_waits, 0, memory_order_relaxed);
 	return r;
@@ -75,17 +88,15 @@ static bool within(const struct ipc_serving *v, uint64_t at, uint64_t len)
 int ipc_call_wait(struct ipc_serving *v, struct ipc_work *w)
 {
 	struct ipc_call *c = v->page;
-	struct ipc_entry *e = &c->entry[v->number % IPC_CALL_ENTRIES];
-	uint32_t wanted = STATE(v->number, IPC_CALL_ASKED);
+	struct ipc_entry *e;
 	uint32_t limit = atomic_load_explicit(&c->spin, memory_order_relaxed);
 
-	for (uint32_t i = 0; atomic_load_explicit(&e->state, memory_order_acquire) != wanted; i++) {
+	for (uint32_t i = 0; !(e = asked(v)); i++) {
 		if (i >= limit) {
-			int r = target_sleep(
-				c, &e->state, wanted, true, atomic_load_explicit(&c->linger_ms, memory_order_relaxed));
+			int r = target_sleep(v, 0, atomic_load_explicit(&c->linger_ms, memory_order_relaxed));
 			if (r)
 				return r;
-			break;
+			limit = UINT32_MAX;
 		}
 		pause_cpu();
 	}
@@ -147,7 +158,7 @@ int64_t ipc_call_back(struct ipc_serving *v, const char *name, const void *in, s
 	if (advance(v, IPC_CALL_BACK))
 		tell();
 	if (!spin(&e->state, waits, atomic_load_explicit(&c->spin, memory_order_relaxed), &state)) {
-		int r = target_sleep(c, &e->state, waits, false, 0);
+		int r = target_sleep(v, waits, 0);
 		if (r < 0)
 			return r;
 	}

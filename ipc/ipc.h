@@ -69,13 +69,15 @@ struct ipc_lend {
 enum ipc_call_stage { IPC_CALL_ANSWERED, IPC_CALL_ASKED, IPC_CALL_BACK, IPC_CALL_BACK_DONE };
 
 struct ipc_entry {
-	_Alignas(64) _Atomic uint32_t state;
+	_Alignas(128) _Atomic uint32_t state;
 	_Atomic uint32_t cancelled; /* the host wants it to end soon */
 	_Atomic uint64_t in_len, cap, in_at, out_at; /* offsets from the beginning of the memory */
 	_Atomic int64_t result;
 	uint32_t lend_count;
+	/* Its first line is the neighbour of the state's, and comes with it. */
+	_Alignas(64) unsigned char in[IPC_CALL_INLINE];
+	unsigned char out[IPC_CALL_INLINE];
 	char name[IPC_CALL_NAME_MAX + 1];
-	unsigned char in[IPC_CALL_INLINE], out[IPC_CALL_INLINE];
 	struct ipc_lend lends[IPC_LENDS_MAX];
 };
 
@@ -126,6 +128,9 @@ struct ipc_ring {
 	_Atomic uint32_t cancels;
 	uint32_t cancels_seen;
 	uint64_t limit; /* the first of the slots', or 0 */
+	bool used;
+	uint32_t named; /* the entry that name was written into last, + 1 */
+	char name[IPC_CALL_NAME_MAX + 1];
 	uint32_t expected[IPC_CALL_ENTRIES]; /* what the entries' states were left at */
 	struct ipc_slot slot[IPC_CALL_ENTRIES];
 };

@@ -158,6 +158,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 int ipc_ring_publish(struct ipc_ring *r, const struct ipc_request *q, struct ipc_slot **out)
 {
+	/* Where nothing is under way the next call has the last one's entry, which is in the caches of both sides. */
+	if (!r->live && r->used && !r->broken)
+		r->next = r->oldest = (r->next + IPC_CALL_ENTRIES - 1) & NUMBER_MASK;
 	struct ipc_call *c = r->page;
 	struct ipc_entry *e = entry_of(r, r->next);
 	struct ipc_slot *s = &r->slot[r->next % IPC_CALL_ENTRIES];
@@ -182,7 +185,12 @@ int ipc_ring_publish(struct ipc_ring *r, const struct ipc_request *q, struct ipc
 	}
 	if (q->in_len)
 		memcpy((char *)c + at[0], q->in, q->in_len);
-	strcpy(e->name, q->name);
+	/* What is there already is not written again. A target that has changed it serves what it likes, as ever. */
+	if (r->named != r->next % IPC_CALL_ENTRIES + 1 || strcmp(r->name, q->name) != 0) {
+		strcpy(r->name, q->name);
+		memcpy(e->name, r->name, sizeof(e->name));
+		r->named = r->next % IPC_CALL_ENTRIES + 1;
+	}
 	atomic_store_explicit(&e->in_len, len[0], memory_order_relaxed);
 	atomic_store_explicit(&e->cap, len[1], memory_order_relaxed);
 	atomic_store_explicit(&e->in_at, at[0], memory_order_relaxed);
@@ -206,7 +214,7 @@ int ipc_ring_publish(struct ipc_ring *r, const struct ipc_request *q, struct ipc
 		return broken(r);
 	*expected = STATE(r->next, IPC_CALL_ANSWERED);
 	r->limit = earlier(r->limit, s->limit);
-	s->live = true;
+	s->live = r->used = true;
 	r->live++;
 	r->next = (r->next + 1) & NUMBER_MASK;
 	bell_ring(&c->target_bell, &c->target_waits);
@@ -292,7 +300,7 @@ static int host_sleep(struct ipc_ring *r, uint64_t until, bool (*gone)(void *), 
 		uint32_t heard = atomic_load(&c->host_bell);
 		if (atomic_load(state) != r->seen)
 			break;
-		told = atomic_exchange(&c->told, 0) || told;
+		told = (atomic_load(&c->told) && atomic_exchange(&c->told, 0)) || told;
 		uint64_t slice = told ? TOLD_NS : SLICE_NS;
 		/* By the clock and not by ETIMEDOUT: signals and vain wakes may come more often than the slices end. */
 		bool due = now - asked >= slice;
