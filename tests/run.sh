@@ -161,7 +161,7 @@ everything() {
 		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_buffers live_pool; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_buffers live_pool live_calls; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
 	suite "torture, $user" 600 "$@" "$copy/torture" 10000
@@ -271,7 +271,7 @@ sanitizer() {
 	fi
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-if sanitizer address address,undefined "unit live_guest live_death live_buffers live_socket live_net live_ask live_pool hostile airlock:executable"; then
+if sanitizer address address,undefined "unit live_guest live_death live_buffers live_socket live_net live_ask live_pool live_calls hostile airlock:executable"; then
 	for t in "$scratch/address/tests"/test_*; do
 		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
 	done
@@ -282,13 +282,13 @@ if sanitizer address address,undefined "unit live_guest live_death live_buffers 
 	done
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
-	for t in "live_lane" "live_guest" "live_buffers" "live_socket" "live_net -" "live_ask" "live_pool" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+	for t in "live_lane" "live_guest" "live_buffers" "live_socket" "live_net -" "live_ask" "live_pool" "live_calls" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
 		suite "sanitizer address, ${t%% /*}" 900 "$scratch/address/tests/"$t
 	done
 fi
 # Only where there are threads.
-if sanitizer thread thread "test_ipc_call test_ipc_hostile live_buffers live_lane live_pool torture"; then
-	for t in test_ipc_call test_ipc_hostile live_buffers live_lane live_pool "torture 1000 6"; do
+if sanitizer thread thread "test_ipc_call test_ipc_hostile live_buffers live_lane live_pool live_calls torture"; then
+	for t in test_ipc_call test_ipc_hostile live_buffers live_lane live_pool live_calls "torture 1000 6"; do
 		suite "sanitizer thread, ${t%% *}" 600 "$scratch/thread/tests/"$t
 	done
 fi
