@@ -23,6 +23,7 @@ export BENCH_POINTS="$work/points"
 : >"$work/said"
 began=$(date +%s)
 only=${ONLY-}
+[ -z "$write" ] || [ -z "$only" ] || { echo "bench: --write is for all of it, without ONLY" >&2; exit 1; }
 quick=${BENCH_QUICK-}
 failed=0
 airlock=

@@ -19,7 +19,7 @@ sh .ci/packages.sh gcc g++ meson ninja-build pkg-config libc6-dev libseccomp-dev
 	libyaml-dev libsndfile1-dev libxml2-dev libmagic-dev libssl-dev libsqlite3-dev liblzma-dev libfreetype-dev libbz2-dev \
 	libexpat1-dev libtls-dev locales tzdata dnsmasq-base dbus bind9-dnsutils bind9-host libc-ares-dev iproute2 \
 	libuv1-dev libglib2.0-dev \
-	curl wget redis-server redis-tools nginx-light wrk openssh-server openssh-client socat procps ca-certificates gdb clang libclang-rt-dev || exit 1
+	curl wget redis-server redis-tools nginx-light wrk libstb-dev wabt wasi-libc clang lld libclang-rt-14-dev-wasm32 openssh-server openssh-client socat procps ca-certificates gdb clang libclang-rt-dev || exit 1
 
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
@@ -245,7 +245,7 @@ for t in "$copy"/fuzz_*; do
 	[ ! -d "tests/corpus/$name" ] || step "fuzz $name" 200 "$t" -n 200 "tests/corpus/$name"
 done
 # Nothing is concluded from what they measure here, but that they do.
-step "bench" 300 env BENCH_QUICK=1 sh bench/run.sh "$build"
+step "bench" 600 env BENCH_QUICK=1 sh bench/run.sh "$build"
 step "examples" 300 env BUILD="$build" sh examples/run.sh
 all_ended
 [ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
