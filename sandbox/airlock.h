@@ -404,7 +404,8 @@ void airlock_keeper_free(struct airlock_keeper *keeper);
 int airlock_send(struct airlock_target *peer, const void *data, size_t len, int fd);
 int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
 
-/* A descriptor that is readable when airlock_dispatch() has work. Borrowed; poll it, nothing else. */
+/* A descriptor that is readable when airlock_dispatch() has work. Borrowed; poll it, nothing else, and stop when
+ * airlock_dispatch() has said 2. -EMFILE when none is left. */
 int airlock_fd(const struct airlock_target *target);
 
 /* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 3: a call that airlock_call_begin() began
