@@ -125,7 +125,7 @@ static bool gone(void *arg)
 
 static int call_failed(struct airlock_target *t, int r)
 {
-	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	char why[400];
 	if (r != -EPIPE)
 		return fail(r, "the call failed: %s", strerror(-r));
