@@ -189,6 +189,7 @@ static void ward(void *arg, struct setup *setup, pid_t init)
 	if (r <= 0)
 		return;
 	c->ward = r;
+	c->warded = true;
 	setup->limits[LIMIT_WEIGHT] = LIMIT_NONE; /* which would be kept by other means */
 }
 
@@ -319,7 +320,7 @@ static int on_birth(void *arg)
 	if (atomic_load(&s->state) != SETUP_CONFINED)
 		return -ECHILD; /* child_ended() tells why */
 	c->layers = s->outcome.layers | (me.b.layers & (AIRLOCK_LAYER_USER | AIRLOCK_LAYER_PID)) |
-		    (c->ward ? AIRLOCK_LAYER_DELEGATION : 0u);
+		    (c->warded ? AIRLOCK_LAYER_DELEGATION : 0u);
 	listener = (int)syscall(SYS_pidfd_getfd, c->family.pidfd, s->listener, 0);
 	if (listener < 0) {
 		listener = -errno;

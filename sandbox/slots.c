@@ -394,7 +394,7 @@ PUBLIC int airlock_pool_new(
 	if (r < 0)
 		return r;
 	struct airlock_pool *p = calloc(1, sizeof(*p));
-	struct slot *slots = calloc(o.max, sizeof(*slots));
+	struct slot *slots = calloc((size_t)o.max + 1, sizeof(*slots));
 	if (!p || !slots) {
 		free(p);
 		free(slots);

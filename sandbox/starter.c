@@ -171,6 +171,17 @@ static void capabilities_keep(void)
 
 /* A worker is the program's own image again: its loader runs before the door closes, in the broker's Landlock domain,
  * since no hostile byte has come yet. role_target() closes the door. */
+/* The host's own limit, once the descriptors are in their places, which may lie above it. */
+static void files_limit(const struct setup *setup)
+{
+	struct rlimit files = {setup->nofile, 0};
+	struct rlimit old;
+	if (getrlimit(RLIMIT_NOFILE, &old) == 0 && files.rlim_cur < old.rlim_max) {
+		files.rlim_max = old.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 static _Noreturn void first_worker(const struct starting *s, char **env, size_t envc)
 {
 	char *argv[] = {s->setup->title, NULL};
@@ -184,6 +195,7 @@ static _Noreturn void first_worker(const struct starting *s, char **env, size_t 
 	int r = descriptors_place(from, to, n);
 	if (r < 0)
 		first_failed(s->setup, r, "cannot arrange the target's descriptors");
+	files_limit(s->setup);
 	fcntl(FD_NAMESPACES + 8, F_SETFD, FD_CLOEXEC);
 	capabilities_keep();
 	syscall(SYS_execveat, FD_NAMESPACES + 8, "", argv, env, AT_EMPTY_PATH);
@@ -225,6 +237,7 @@ static _Noreturn void first_exec(const struct starting *s, char **argv, char **e
 	int r = descriptors_place(from, to, n);
 	if (r < 0)
 		first_failed(setup, r, "cannot arrange the target's descriptors");
+	files_limit(setup);
 	fcntl(program, F_SETFD, FD_CLOEXEC);
 	r = confine(&c);
 	if (r < 0)
@@ -261,12 +274,6 @@ static _Noreturn void first_process(const struct starting *s)
 	const struct start *start = s->start;
 	signals_unblock();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	struct rlimit files = {s->setup->nofile, 0};
-	struct rlimit old;
-	if (getrlimit(RLIMIT_NOFILE, &old) == 0 && files.rlim_cur < old.rlim_max) {
-		files.rlim_max = old.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 	setsid();
 	size_t total = start->argc + start->envc;
 	if (total > WORDS_MAX)

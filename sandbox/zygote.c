@@ -25,7 +25,7 @@
 
 #define DESCRIPTOR_BYTES 1024 /* of libc's description of a thread, which has the id among the first */
 
-static size_t thread_read(unsigned char bytes[DESCRIPTOR_BYTES])
+static size_t thread_read(void *bytes)
 {
 	struct iovec here = {bytes, DESCRIPTOR_BYTES}, there = {(void *)(uintptr_t)pthread_self(), DESCRIPTOR_BYTES};
 	/* It may be shorter, and nothing behind it. */

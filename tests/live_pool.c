@@ -444,8 +444,8 @@ static void times(bool fresh)
 	struct answer a = ask(pool, "burn", NULL);
 	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit == AIRLOCK_LIMIT_WALL &&
 			a.status.limit_value == 400,
-		"but each call's", "%zd end %d limit %d %llu", a.result, a.status.end,
-		a.status.limit, (unsigned long long)a.status.limit_value);
+		"but each call's", "%zd end %d limit %d %llu", a.result, a.status.end, a.status.limit,
+		(unsigned long long)a.status.limit_value);
 	expect(pool, "count", NULL, "0 0", "and costs that call alone");
 	check(stats_of(pool).timed_out == 1 && stats_of(pool).lost == 0, "the stats say so", "%llu",
 		(unsigned long long)stats_of(pool).timed_out);
@@ -455,11 +455,11 @@ static void times(bool fresh)
 	o.wall_ms = 300;
 	pool = pool_of(p, &o);
 	a = ask(pool, "burn", NULL);
-	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit_value == 300, "the pool's limit",
-		"%zd end %d", a.result, a.status.end);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit_value == 300,
+		"the pool's limit", "%zd end %d", a.result, a.status.end);
 	a = ask_within(pool, 100, 0, "burn", NULL);
-	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit < 0, "the call's own deadline",
-		"%zd end %d limit %d", a.result, a.status.end, a.status.limit);
+	check(a.result == -ETIMEDOUT && a.status.end == AIRLOCK_TIMED_OUT && a.status.limit < 0,
+		"the call's own deadline", "%zd end %d limit %d", a.result, a.status.end, a.status.limit);
 	expect(pool, "count", NULL, "0 0", "costs that call alone");
 	airlock_pool_free(pool);
 	/* In line: the deadline is also that of waiting. */
