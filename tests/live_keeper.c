@@ -342,7 +342,7 @@ static void suspend(void)
 		check(clock_now() - from < NET_MS, "and freed", "%lld ms", (long long)(clock_now() - from));
 	}
 	airlock_policy_free(p);
-	p = policy_made("pledge stdio\nlimit wall 400ms\n");
+	p = policy_made("pledge stdio\nlimit wall 2s\n");
 	struct airlock_target *t = start(p, "echo", NULL);
 	airlock_suspend(t);
 	int w = airlock_wait(t, &s, NET_MS);
