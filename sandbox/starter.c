@@ -305,7 +305,7 @@ static _Noreturn void first_process(const struct starting *s)
 
 /* A worker's image is executed at once: until then it needs no memory of its own. What runs behind the closed door first
  * has its own, since init goes on meanwhile. */
-__attribute__((no_sanitize_address)) static int first_entry(void *arg)
+__attribute__((no_sanitize_address, unused)) static int first_entry(void *arg)
 {
 	first_process(arg);
 }
