@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define TRIES 3 /* to start a target */
+#define TRIES 4 /* to start a target */
 
 /* ---- zygotes ---- */
 
@@ -138,7 +138,7 @@ static int slot_fill(struct airlock_pool *p, struct slot *s)
 	/* Whoever is killed while it starts another may say anything, and a broker closes one socket after the other. */
 	for (int try = 0; try < TRIES && r < 0 && !lacks(r); try++) {
 		if (try)
-			nanosleep(&(struct timespec){0, 2000000}, NULL);
+			nanosleep(&(struct timespec){0, 2000000L << 2 * try}, NULL);
 		r = p->forks ? slot_fork(p, s) : worker_ahead(&s->target, p->policy, p->o.prepare, &p->o.target);
 	}
 	if (r < 0)
