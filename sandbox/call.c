@@ -159,6 +159,7 @@ static int call_begin(
 	if (kept)
 		memcpy(kept, lends, (size_t)r * sizeof(*kept));
 	r = ipc_ring_publish(&t->ring, q, s);
+	q->lends = NULL;
 	if (r == 0) {
 		(*s)->lends = kept;
 		(*s)->lend_count = q->lend_count;
@@ -242,13 +243,13 @@ PUBLIC ssize_t airlock_call_with(struct airlock_target *target, const char *func
 {
 	struct ipc_request q = {.name = function, .in = in, .in_len = len, .cap = cap, .timeout_ms = -1};
 	struct airlock_call_options o;
-	struct ipc_slot *s;
+	struct ipc_slot *s = NULL;
 	int r = options ? options_read(&q, &o, options) : 0;
 	if (r == 0 && target->suspended && q.timeout_ms < 0) /* nobody could end that: the target is in use */
 		return fail(-EBUSY, "the target is suspended");
 	if (r == 0)
 		r = call_begin(target, &q, options ? &o : NULL, &s);
-	return r < 0 ? r : call_finish(target, s, call_await(target, s, 0), function, out, cap);
+	return r < 0 || !s ? r : call_finish(target, s, call_await(target, s, 0), function, out, cap);
 }
 
 PUBLIC ssize_t airlock_call(
@@ -271,11 +272,11 @@ PUBLIC int airlock_call_begin(struct airlock_target *target, const char *functio
 {
 	struct ipc_request q = {.name = function, .in = in, .in_len = len, .cap = cap};
 	struct airlock_call_options o;
-	struct ipc_slot *s;
+	struct ipc_slot *s = NULL;
 	int r = options_read(&q, &o, options);
 	if (r == 0)
 		r = call_begin(target, &q, &o, &s);
-	if (r < 0)
+	if (r < 0 || !s)
 		return r;
 	/* Whoever polls the descriptor before airlock_dispatch() is woken, too; if it was answered already, by ourselves. */
 	ipc_ring_polls(&target->ring);
