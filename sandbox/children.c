@@ -238,6 +238,9 @@ void child_start(struct ipc_message *m)
 		r = -EOPNOTSUPP;
 	if (r == 0 && !nested_may_start())
 		r = -EAGAIN;
+	/* The first one need not wait for it. */
+	if (r == 0 && me.children)
+		forker_begin();
 	if (r == 0)
 		r = ipc_map(m->fds[WORDS], start.words_len ? start.words_len : 1, false, &words);
 	if (r == 0 && (r = ipc_map(m->fds[CALL], sizeof(struct ipc_call), true, &call)) == 0)
@@ -253,6 +256,7 @@ void child_start(struct ipc_message *m)
 		struct starting s = {.start = &start,
 			.words = words,
 			.setup = c->setup,
+			.setup_len = c->setup_len,
 			.setup_fd = setup_fd,
 			.call = m->fds[CALL],
 			.channel = m->fds[CHANNEL],
@@ -270,7 +274,7 @@ void child_start(struct ipc_message *m)
 			.born = me.warden >= 0 && !c->forks ? ward : NULL,
 			.arg = c};
 		memcpy(s.pass, m->fds + PASSED, start.pass_count * sizeof(int));
-		r = starter_fork(&s, &c->init_pidfd);
+		r = forker_fork(&s, m->fds[WORDS], &c->init_pidfd);
 		c->init_pid = r < 0 ? 0 : pid_of(c->init_pidfd);
 	}
 	if (words)

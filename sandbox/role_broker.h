@@ -83,6 +83,7 @@ extern struct broker_role {
 	int warden; /* who keeps targets' cgroups, or -1 */
 	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
 	struct child *children;
+	int forker; /* the socket to the starter; 0: there is none */
 	bool nested; /* it is a target's */
 	bool guest; /* its targets are of another image, which is confined before it runs */
 	int pidns; /* nested: of the target that asked */
@@ -105,6 +106,10 @@ _Noreturn void broker_loop(void);
 /* broker_grants.c */
 size_t interpreters_open(int *fds, const char **paths, size_t max);
 int filter_for(unsigned which); /* compiles once, into me.filter */
+
+/* forker.c */
+void forker_begin(void); /* once there is a target: who has one may have many */
+int forker_fork(const struct starting *s, int words, int *pidfd);
 
 /* children.c */
 void child_start(struct ipc_message *m);

@@ -76,6 +76,7 @@ static void role_begin(struct nested *n)
 	me.pidns = nest->pidns;
 	me.children = NULL;
 	me.nested = true;
+	me.forker = 0; /* the outer one's */
 	me.setup_fd = -1;
 	if (nest->program >= 0)
 		me.program = nest->program;

@@ -158,6 +158,7 @@ struct starting {
 	const struct start *start;
 	const char *words; /* start->words_len bytes: entry, arguments, environment */
 	struct setup *setup; /* mapped, shared */
+	size_t setup_len;
 	int setup_fd, call, channel, cwd, image, program;
 	int stdio[3];
 	int pass[PASS_MAX];

@@ -5,7 +5,7 @@
  *
  * After the fork nothing here may allocate or take a lock: the broker has threads, and one of them may hold it.
  */
-#include "sandbox/sandbox.h"
+#include "sandbox/starter.h"
 
 #include "sandbox/layers.h"
 #include "sandbox/nursery.h"
@@ -59,8 +59,7 @@ static _Noreturn void first_failed(struct setup *setup, int error, const char *t
 	_exit(125);
 }
 
-/* Gives descriptors their numbers and closes all others. from[i] becomes to[i]. */
-static int descriptors_place(int *from, const int *to, size_t count)
+int descriptors_place(int *from, const int *to, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		/* Out of the way of every number that is to be filled. */
@@ -463,7 +462,7 @@ static pid_t fork_inside(const struct starting *s, const int go[2], int *pidfd)
 	sigset_t all, old;
 	n.stacks = mmap(NULL, (size_t)2 * HELPER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (n.stacks == MAP_FAILED)
-		return -1;
+		return -errno;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid_t outer = clone(
@@ -475,8 +474,18 @@ static pid_t fork_inside(const struct starting *s, const int go[2], int *pidfd)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	munmap(n.stacks, (size_t)2 * HELPER_STACK);
 	*pidfd = n.pidfd;
-	errno = n.error;
-	return n.init;
+	return n.init < 0 ? -n.error : n.init;
+}
+
+pid_t starter_init(const struct starting *s, const int go[2], unsigned flags, int *pidfd)
+{
+	pid_t child = fork_raw((s->pid_namespace ? CLONE_NEWPID : 0) | flags, pidfd);
+	if (child == 0) {
+		if (go[1] >= 0)
+			close(go[1]);
+		init_process(s, go[0]);
+	}
+	return child < 0 ? -errno : child;
 }
 
 int starter_fork(const struct starting *s, int *pidfd)
@@ -484,12 +493,8 @@ int starter_fork(const struct starting *s, int *pidfd)
 	int go[2], fd = -1;
 	if (pipe2(go, O_CLOEXEC) < 0)
 		return -errno;
-	pid_t child = s->inside >= 0 ? fork_inside(s, go, &fd) : fork_raw(s->pid_namespace ? CLONE_NEWPID : 0, &fd);
-	if (child == 0) {
-		close(go[1]);
-		init_process(s, go[0]);
-	}
-	int error = errno;
+	pid_t child = s->inside >= 0 ? fork_inside(s, go, &fd) : starter_init(s, go, 0, &fd);
+	int error = child < 0 ? -child : 0;
 	close(go[0]);
 	if (child > 0 && s->born)
 		s->born(s->arg, s->setup, child);
