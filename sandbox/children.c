@@ -293,7 +293,8 @@ void child_start(struct ipc_message *m)
 	watch(c->status, EPOLLIN, &c->status_watch);
 	if (r < 0) {
 		char text[200];
-		snprintf(text, sizeof(text), "the broker cannot start a target: %s", strerror(-r));
+		snprintf(text, sizeof(text), "the broker cannot start a target: %s%s", strerror(-r),
+			r == -EMFILE ? NO_DESCRIPTORS : "");
 		if (pair[0] >= 0)
 			close(pair[0]);
 		child_started(c, r, text);

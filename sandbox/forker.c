@@ -146,6 +146,7 @@ int forker_fork(const struct starting *s, int words, int *pidfd)
 		.fd_count = PASSED + s->start->pass_count};
 	memcpy(m.fds + PASSED, s->pass, s->start->pass_count * sizeof(int));
 	int sent = ipc_send(me.forker, &m, true);
+	close(go[0]); /* so that there is a number for what comes back */
 	bool answered = sent == 0 && ipc_recv(me.forker, me.buffer, sizeof(me.buffer), 1, &m, true) == 1 &&
 			m.len == sizeof(r) && m.fd_count <= 1;
 	if (answered) {
@@ -154,7 +155,8 @@ int forker_fork(const struct starting *s, int words, int *pidfd)
 		if (r >= 0 && *pidfd < 0)
 			r = -EMFILE; /* its init is nobody's without one: it is not told to go on, and ends */
 	}
-	close(go[0]);
+	if (answered && r > 0 && s->born)
+		s->born(s->arg, s->setup, r);
 	if (answered && r > 0)
 		(void)!write(go[1], "", 1);
 	close(go[1]);

@@ -57,6 +57,9 @@ struct lent {
 	uint64_t id;
 };
 
+/* A broker raises its soft limit to the hard one, which it inherits. */
+#define NO_DESCRIPTORS "; each takes six of the broker's descriptors: raise their hard limit (ulimit -Hn, LimitNOFILE=)"
+
 struct reply {
 	uint64_t id;
 	uint32_t decision;

@@ -160,7 +160,11 @@ int worker_await(struct airlock_target *t)
 	for (;;) {
 		r = ipc_recv(t->status, buffer, IPC_BYTES_MAX + 16, 0, &m, true);
 		if (r != 1) {
-			r = fail(-ECHILD, "the broker died while the target started");
+			char byte;
+			bool there = !t->broker->nested &&
+				     recv(t->broker->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+			r = there ? fail(-EMFILE, "the broker has no room for another target" NO_DESCRIPTORS)
+				  : fail(-ECHILD, "the broker died while the target started");
 			break;
 		}
 		if (m.type == MESSAGE_REFUSAL && m.len == sizeof(refusal)) { /* of a zygote that prepares */

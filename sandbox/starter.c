@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #define WORDS_MAX 4096
+#define ARRANGE "cannot arrange the target's descriptors: it takes a hard limit of open files of 400 (ulimit -Hn)"
 
 /* clone(2), whose flags the broker's filter can see, unlike clone3's; and no libc, whose fork handlers take locks. */
 static pid_t fork_raw(unsigned flags, int *pidfd)
@@ -193,7 +194,7 @@ static _Noreturn void first_worker(const struct starting *s, char **env, size_t 
 	to[n++] = FD_NAMESPACES + 8;
 	int r = descriptors_place(from, to, n);
 	if (r < 0)
-		first_failed(s->setup, r, "cannot arrange the target's descriptors");
+		first_failed(s->setup, r, ARRANGE);
 	files_limit(s->setup);
 	fcntl(FD_NAMESPACES + 8, F_SETFD, FD_CLOEXEC);
 	capabilities_keep();
@@ -235,7 +236,7 @@ static _Noreturn void first_exec(const struct starting *s, char **argv, char **e
 	to[n++] = program;
 	int r = descriptors_place(from, to, n);
 	if (r < 0)
-		first_failed(setup, r, "cannot arrange the target's descriptors");
+		first_failed(setup, r, ARRANGE);
 	files_limit(setup);
 	fcntl(program, F_SETFD, FD_CLOEXEC);
 	r = confine(&c);
