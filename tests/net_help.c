@@ -45,7 +45,7 @@ void mark(int what)
 		usleep(2000);
 }
 
-int64_t clock_ms(void)
+int64_t net_ms(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);

@@ -41,12 +41,12 @@ void net_waits(void)
 	target = v4("127.0.0.1", 0);
 	int full = full_listener(&target), fd = socket(AF_INET, SOCK_STREAM, 0);
 	/* With a time limit: three ways to have begun. */
-	int64_t began = clock_ms();
+	int64_t began = net_ms();
 	timeout(fd, 200);
 	int e = connect_place(fd, &target);
 	note("time limit: %s ", name_of(e));
 	e = connect_place(fd, &target);
-	note("and again %s, in time %d\n", name_of(e), clock_ms() - began >= 390 && clock_ms() - began < 5000);
+	note("and again %s, in time %d\n", name_of(e), net_ms() - began >= 390 && net_ms() - began < 5000);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	note("without waiting %s ", name_of(connect_place(fd, &target)));
 	note("%s, events %x, error %s\n", name_of(connect_place(fd, &target)), (unsigned)wait_for(fd, POLLOUT, 20),
@@ -66,9 +66,9 @@ void net_waits(void)
 	int ms = 300, one = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &one, sizeof(one));
-	began = clock_ms();
+	began = net_ms();
 	note("user timeout: %s, ", name_of(connect_place(fd, &target)));
-	note("in time %d\n", clock_ms() - began < 6000);
+	note("in time %d\n", net_ms() - began < 6000);
 	close(fd);
 	/* Its events. */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -202,11 +202,11 @@ void net_cancel(void)
 	usleep(100000);
 	for (int i = 0; i < 8; i++)
 		pthread_cancel(threads[i]);
-	int64_t began = clock_ms();
+	int64_t began = net_ms();
 	for (int i = 0; i < 8; i++)
 		pthread_join(threads[i], &result[i]);
 	note("cancelled: %d %d, cleaned %d, soon %d\n", result[0] == PTHREAD_CANCELED, result[7] == PTHREAD_CANCELED,
-		cleaned, clock_ms() - began < 3000);
+		cleaned, net_ms() - began < 3000);
 	close(full);
 	usleep(20000);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -227,10 +227,10 @@ void net_killed(void)
 				_exit(0);
 			}
 		usleep(100000);
-		int64_t began = clock_ms();
+		int64_t began = net_ms();
 		for (size_t i = 0; i < COUNT(children); i++)
 			end(children[i]);
-		note("killed, soon %d\n", clock_ms() - began < 3000);
+		note("killed, soon %d\n", net_ms() - began < 3000);
 		usleep(200000);
 		mark(MARK_COUNT);
 		if (round == 0) {
@@ -274,9 +274,9 @@ void net_many_wait(void)
 		made += pthread_create(&threads[made], &attr, limited, NULL) == 0;
 	usleep(300000);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	int64_t began = clock_ms();
+	int64_t began = net_ms();
 	note("another listener: %s ", name_of(connect_place(fd, &open)));
-	note("soon %d\n", clock_ms() - began < 1000);
+	note("soon %d\n", net_ms() - began < 1000);
 	for (int i = 0; i < made; i++) {
 		void *e;
 		pthread_join(threads[i], &e);
