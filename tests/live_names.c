@@ -276,7 +276,7 @@ static ino_t network_of(const char *pid)
 }
 
 /* How many there are with this in their title; *pid is one. */
-static unsigned processes_titled(const char *title, pid_t *pid)
+static unsigned names_titled(const char *title, pid_t *pid)
 {
 	DIR *d = opendir("/proc");
 	unsigned n = 0;
@@ -304,10 +304,10 @@ static unsigned processes_titled(const char *title, pid_t *pid)
  * was just born has yet to take its title. */
 static unsigned resolvers(pid_t *pid)
 {
-	unsigned n = processes_titled("airlock resolver", pid);
+	unsigned n = names_titled("airlock resolver", pid);
 	for (int i = 0; n != 1 && i < 50; i++) {
 		usleep(100000);
-		n = processes_titled("airlock resolver", pid);
+		n = names_titled("airlock resolver", pid);
 	}
 	return n;
 }
@@ -354,7 +354,7 @@ static void resolver_ends(enum way way)
 		"connect,93.184.216.34,80 wait connect,2606:2800:220:1::1,80 wait connect,93.184.216.34,81 wait");
 	(void)hear(&t);
 	unsigned n = resolvers(&resolver);
-	processes_titled("airlock broker", &broker);
+	names_titled("airlock broker", &broker);
 	unsigned descriptors = descriptors_of(broker);
 	snprintf(name, sizeof(name), "%s: there is one resolver", ways[way]);
 	check(n == 1, name, "%u", n);
@@ -405,7 +405,7 @@ static void nothing_left(void)
 	pid_t pid = 0;
 	unsigned n = 1;
 	for (int i = 0; n && i < 50; i++) {
-		n = processes_titled("airlock ", &pid);
+		n = names_titled("airlock ", &pid);
 		if (n)
 			usleep(100000);
 	}
