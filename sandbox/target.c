@@ -331,12 +331,15 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		return;
 	if (!target->inside) {
 		struct airlock_status s = {.size = sizeof(s), .limit = -1};
+		char said[512]; /* a start that failed ends here, too, and its reason is to be read after this */
 		airlock_kill(target);
 		if (target->asking) /* whoever asked it goes on with it */
 			return;
 		target->ask = NULL;
+		snprintf(said, sizeof(said), "%s", airlock_message());
 		/* The broker answers when the last process is gone; when it is gone itself, so are they. */
 		airlock_wait(target, &s, 10000);
+		fail(0, "%s", said);
 		if (target->poll >= 0)
 			close(target->poll);
 		close(target->status);
