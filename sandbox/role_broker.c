@@ -413,8 +413,9 @@ _Noreturn void role_broker(void)
 	struct outcome o;
 	const bool nice = me.warden < 0 && me.b.policy.limits[LIMIT_WEIGHT] != LIMIT_NONE;
 	outcome_set(&o, 0, me.b.layers,
-		nice && !me.direct.note[0] ? "the limit weight is kept by nice values: see `airlock check` for delegation"
-					   : me.direct.note);
+		nice && !me.direct.note[0]
+			? "the limit weight is kept by nice values: see `airlock check` for delegation"
+			: me.direct.note);
 	ipc_send(me.control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, true);
 	me.control_watch = (struct watch){.kind = WATCH_CONTROL};
 	watch(me.control, EPOLLIN, &me.control_watch);
