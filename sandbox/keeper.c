@@ -202,13 +202,15 @@ PUBLIC int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_
 	char *const argv[], const struct airlock_options *options, const struct airlock_keeper_options *keep)
 {
 	struct airlock_keeper *k = calloc(1, sizeof(*k));
-	struct airlock_target *t;
+	struct airlock_target *t = NULL;
 	if (!k)
 		return fail(-ENOMEM, "no memory for a keeper");
 	k->policy = policy;
 	k->entry = entry;
 	k->argv = argv;
-	k->options = options ? *options : (struct airlock_options)AIRLOCK_OPTIONS_INIT;
+	k->options = (struct airlock_options)AIRLOCK_OPTIONS_INIT;
+	if (options)
+		memcpy(&k->options, options, options->size < sizeof(k->options) ? options->size : sizeof(k->options));
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	int r = k->epoll < 0 || k->timer < 0 ? fail(-EMFILE, "no descriptors for a keeper")

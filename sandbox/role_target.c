@@ -106,10 +106,11 @@ _Noreturn void role_target(bool guest)
 	setproctitle("-%s", s->title);
 	/* What ps shows of its forks: the words are of one length. */
 	static char title[sizeof(s->title)];
+	static const char kind[] = {'t', 'a', 'r', 'g', 'e', 't'};
 	snprintf(title, sizeof(title), "%s", s->title);
 	char *word = forks ? strstr(title, ": airlock zygote ") : NULL;
 	if (word)
-		memcpy(word + sizeof(": airlock ") - 1, "target", 6);
+		memcpy(word + sizeof(": airlock ") - 1, kind, sizeof(kind));
 
 	/* The arguments outlive the setup memory. */
 	char *words = malloc(s->words_len + 1);

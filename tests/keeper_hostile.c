@@ -127,7 +127,8 @@ static void wake(void)
 	airlock_free(t);
 
 	t = counting(p, "forges", 1);
-	check(progress(1, 200) > 0 && progress(1, 200) > 0, "init hears nobody but the broker", "%s", "it stopped");
+	went = progress(1, 200);
+	check(went > 0 && progress(1, 200) > 0, "init hears nobody but the broker", "%s", "it stopped");
 	r = airlock_suspend(t);
 	settle();
 	check(r == 0 && progress(1, 200) == 0, "and the broker all the same", "%d", r);
