@@ -226,13 +226,16 @@ static int try_tcp(int (*call)(int, const struct sockaddr *, socklen_t), int por
 	return e;
 }
 
-static int listener(void)
+/* The port of a new one, which stays or is free again. */
+static int listener(bool stays)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	TRUE(bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 8) == 0 &&
 		getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+	if (!stays)
+		close(fd);
 	return ntohs(a.sin_port);
 }
 
@@ -240,7 +243,7 @@ static int listener(void)
 static void test_ports(void)
 {
 	struct broker b = {.root = open("/", O_PATH | O_CLOEXEC), .proc = open("/proc", O_PATH | O_CLOEXEC)};
-	const int mine = listener(), other = listener(), free_port = listener() + 1;
+	const int mine = listener(true), other = listener(true), free_port = listener(false);
 	char text[200], error[200] = "";
 	snprintf(text, sizeof(text), "pledge inet\nconnect tcp:127.0.0.1:%d\nbind tcp:127.0.0.1:%d\nbind udp:*:1-65535",
 		mine, free_port);
