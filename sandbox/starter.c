@@ -337,13 +337,16 @@ static void init_tell(int socket, enum message_type type, const void *data, size
 /* The broker wants all of us to stand still, or to go on; init itself does neither. The kernel does not let a fork escape a
  * signal that goes to all. That it comes from outside of the pid namespace (no number) is what nobody inside can pretend:
  * rt_sigqueueinfo(2) takes no SI_USER. */
+#define STOPS 32
 static int stop_socket;
 static void on_stop(int number, siginfo_t *info, void *context)
 {
 	int error = errno;
 	(void)context;
 	if (info->si_code == SI_USER && info->si_pid == 0) {
-		kill(-1, number == SIGNAL_STOP ? SIGSTOP : SIGCONT);
+		/* While it is not stopped itself, one on another processor can have the rest go on: not many times. */
+		for (int i = 0; i < (number == SIGNAL_STOP ? STOPS : 1); i++)
+			kill(-1, number == SIGNAL_STOP ? SIGSTOP : SIGCONT);
 		ipc_send(stop_socket, &(struct ipc_message){.type = MESSAGE_SUSPENDED}, false);
 	}
 	errno = error;

@@ -100,7 +100,7 @@ static inline void take_policy(struct source *s, struct policy *p)
 		take_address(s, p);
 	for (int i = 0; i < LIMIT_COUNT; i++)
 		if (take(s, 2))
-			p->limits[i] = take(s, 256);
+			p->limits[i] = take(s, 256) + (i == LIMIT_WEIGHT); /* from 1 */
 }
 
 /* ---- what a policy grants, found the slow way ---- */
