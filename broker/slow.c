@@ -34,6 +34,8 @@ enum worker_state { WORKER_NONE, WORKER_IDLE, WORKER_BUSY, WORKER_ENDED };
 struct worker {
 	struct slow_lane *lane;
 	enum worker_state state;
+	uint64_t
+		instance; /* the number of its request's, whose state is let go of before the worker is idle; 0: none */
 	bool looks_up; /* is to be interrupted now and then: see wait_for_writer() */
 	pthread_t thread;
 	pthread_cond_t work;
@@ -94,16 +96,32 @@ static bool park(struct slow_lane *l, const struct request *r, bool due)
 	return true;
 }
 
+static uint64_t instance_of(const struct request *r)
+{
+	return r->state->instance ? r->state->instance->number : 0;
+}
+
+/* Under l->lock. One fork of a zygote leaves workers to the others. */
+static bool has_its_share(const struct slow_lane *l, uint64_t instance)
+{
+	size_t busy = 0;
+	for (size_t k = 0; instance && k < WORKERS; k++)
+		busy += l->workers[k] && l->workers[k]->state == WORKER_BUSY && l->workers[k]->instance == instance;
+	return busy >= INSTANCE_SLOW;
+}
+
 /* Under l->lock: the first that is due gets this worker. */
 static bool unpark(struct slow_lane *l, struct worker *w)
 {
 	struct parked **at = &l->parked, *p;
-	while ((p = *at) != NULL && !p->due)
+	w->instance = 0;
+	while ((p = *at) != NULL && (!p->due || has_its_share(l, instance_of(&p->request))))
 		at = &p->next;
 	if (!p)
 		return false;
 	*at = p->next;
 	w->request = p->request;
+	w->instance = instance_of(&p->request);
 	w->looks_up = false;
 	free(p);
 	return true;
@@ -326,6 +344,7 @@ static void hold(const struct request *r)
 static void fill(struct worker *w, const struct request *r)
 {
 	w->request = *r;
+	w->instance = instance_of(r);
 	w->looks_up = r->held > 0;
 	for (int i = 0; i < 2; i++) {
 		if (r->path[i])
@@ -334,22 +353,12 @@ static void fill(struct worker *w, const struct request *r)
 	hold(r);
 }
 
-/* Under l->lock. */
-static bool has_its_share(const struct slow_lane *l, const struct instance *i)
-{
-	size_t busy = 0;
-	for (size_t k = 0; i && k < WORKERS; k++)
-		busy += l->workers[k] && l->workers[k]->state == WORKER_BUSY &&
-			l->workers[k]->request.state->instance == i;
-	return busy >= INSTANCE_SLOW;
-}
-
 int slow_submit(struct request *r)
 {
 	struct slow_lane *l = r->family->slow;
 	int err = -EAGAIN;
 	pthread_mutex_lock(&l->lock);
-	struct worker *w = l->stop || has_its_share(l, r->state->instance) ? NULL : worker_get(l);
+	struct worker *w = l->stop || has_its_share(l, instance_of(r)) ? NULL : worker_get(l);
 	if (w) {
 		fill(w, r);
 		err = employ(w) ? -EAGAIN : 0;

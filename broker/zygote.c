@@ -272,9 +272,16 @@ struct answer op_barren(struct request *r)
 	struct instance *i = z->granted ? queue_take(z) : NULL;
 	if (z->granted)
 		z->granted--;
+	/* Its owner may let go of it as soon as it is in nobody's queue. */
+	pthread_mutex_lock(&r->family->lock);
+	instance_hold(i);
+	pthread_mutex_unlock(&r->family->lock);
 	pthread_mutex_unlock(&z->lock);
 	if (i)
 		z->on_barren(i, (int)r->args[1]);
+	pthread_mutex_lock(&r->family->lock);
+	instance_release(i);
+	pthread_mutex_unlock(&r->family->lock);
 	return answer_value(0);
 }
 

@@ -234,7 +234,9 @@ void child_start(struct ipc_message *m)
 		r = -EPROTO;
 	if (me.guest)
 		start.kind = START_EXEC;
-	if (r == 0 && c->forks && (me.b.trap || me.nested || start.kind != START_WORKER))
+	if (r == 0 && c->forks &&
+		(me.b.trap || me.nested || start.kind != START_WORKER ||
+			!(me.b.layers & AIRLOCK_LAYER_PID))) /* they end with their init by that alone */
 		r = -EOPNOTSUPP;
 	if (r == 0 && !nested_may_start())
 		r = -EAGAIN;

@@ -101,7 +101,8 @@ static _Noreturn void starter(int socket, pid_t broker)
 		_exit(1);
 	for (size_t i = 3; i < count; i++)
 		fcntl(to[i], F_SETFD, FD_CLOEXEC);
-	struct starting s = {.image = me.image,
+	struct starting s = {.orders = socket,
+		.image = me.image,
 		.program = me.program,
 		.nursery = n,
 		.ruleset = me.ruleset,

@@ -77,6 +77,7 @@ static void role_begin(struct nested *n)
 	me.children = NULL;
 	me.nested = true;
 	me.forker = 0; /* the outer one's */
+	me.warden = -1; /* as this, which is closed: its number may be another's */
 	me.setup_fd = -1;
 	if (nest->program >= 0)
 		me.program = nest->program;

@@ -166,6 +166,7 @@ struct starting {
 	bool pid_namespace;
 	int ruleset; /* the Landlock ruleset that the target enters, or -1 */
 	int init; /* init's end of the socket to the broker */
+	int orders; /* in the starter that the broker keeps: its socket; else 0 */
 	int inside; /* the pid namespace that init's is to lie in, or -1 for the broker's */
 	int guest; /* what a guest finds as FD_SETUP, or -1 */
 	const char *name;

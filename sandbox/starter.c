@@ -487,6 +487,8 @@ pid_t starter_init(const struct starting *s, const int go[2], unsigned flags, in
 	if (child == 0) {
 		if (go[1] >= 0)
 			close(go[1]);
+		if (s->orders > 0) /* or the broker would not see its forker end */
+			close(s->orders);
 		init_process(s, go[0]);
 	}
 	return child < 0 ? -errno : child;
