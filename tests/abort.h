@@ -13,6 +13,7 @@ struct abort_case {
 	const char *says; /* on standard error, in so many lines; NULL: not looked at */
 	size_t lines;
 };
+#define OR_KILLED 0x100 /* added to lines: it may come to SIGKILL, which a line more then says */
 extern const struct abort_case abort_cases[];
 
 int abort_open(void);

@@ -95,20 +95,26 @@ static void ways(void)
 	for (const struct abort_case *c = abort_cases; c->name; c++) {
 		char pid[32];
 		run_case(c, &r);
+		/* Where it was is looked for during 20 ms, which may all be somebody else's. */
+		for (int i = 0; i < 5 && c->says && strstr(c->says, "+0x") && !strstr(r.said, c->says); i++)
+			run_case(c, &r);
 		snprintf(pid, sizeof(pid), "[%d]: pledge \"", r.pid);
 		const char *line = c->lives ? "pledge \"" : pid;
 		if (c->lives)
 			check(WIFEXITED(r.status) && WEXITSTATUS(r.status) == 0, c->name, "status %x: %s", r.status,
 				r.said);
-		else
-			check(WIFSIGNALED(r.status) && WTERMSIG(r.status) == SIGABRT, c->name, "status %x: %s",
-				r.status, r.said);
+		const bool killed = (c->lines & OR_KILLED) && WIFSIGNALED(r.status) && WTERMSIG(r.status) == SIGKILL &&
+				    strstr(r.said, "SIGABRT did not end it: SIGKILL\n");
+		if (!c->lives)
+			check(killed || (WIFSIGNALED(r.status) && WTERMSIG(r.status) == SIGABRT), c->name,
+				"status %x: %s", r.status, r.said);
 		if (!c->says)
 			continue;
 		char name[200];
 		snprintf(name, sizeof(name), "%s: what is said", c->name);
-		check(strstr(r.said, line) && strstr(r.said, c->says) && lines_of(r.said) == c->lines, name, "'%s'",
-			r.said);
+		check(strstr(r.said, line) && strstr(r.said, c->says) &&
+				lines_of(r.said) == c->lines % OR_KILLED + killed,
+			name, "'%s'", r.said);
 	}
 }
 
