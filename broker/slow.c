@@ -6,8 +6,10 @@
  * signal alone could come just before the call that blocks. The same is done when a signal waits for the caller, which
  * sleeps too deep to be woken by it: the call then fails as the kernel's would have, restarted if the handler says so.
  *
- * Sockets' calls are never refused for want of a worker: they wait in a list. There the many connects of somebody who has
- * hundreds of them under way wait, too, for what the watcher sees without a thread for each (job.until).
+ * Sockets' calls are not refused for want of a worker: they wait in a list. There the many connects of somebody who has
+ * hundreds of them under way wait, too, for what the watcher sees without a thread for each (job.until). Each keeps one or
+ * two of the broker's descriptors, which are all targets': so a family has only so many of them, and of a zygote's forks
+ * each a part.
  */
 #include "broker/carrier.h"
 #include "broker/socket.h"
@@ -24,6 +26,7 @@
 
 #define WORKERS SLOW_WORKERS
 #define CROWDED 64
+#define INSTANCE_JOBS 4 /* the part of its family's jobs that one instance may have */
 #define STACK (256 * 1024)
 #define IDLE_SECONDS 2
 #define WATCH_NS 20000000L
@@ -36,6 +39,7 @@ struct worker {
 	enum worker_state state;
 	uint64_t
 		instance; /* the number of its request's, whose state is let go of before the worker is idle; 0: none */
+	bool has_job;
 	bool looks_up; /* is to be interrupted now and then: see wait_for_writer() */
 	pthread_t thread;
 	pthread_cond_t work;
@@ -83,6 +87,31 @@ static void wake_mask(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
+static uint64_t instance_of(const struct request *r)
+{
+	return r->state->instance ? r->state->instance->number : 0;
+}
+
+/* Under l->lock: whether the broker has descriptors for one more job of this instance. States may be a quarter of all that
+ * it can have; half as many jobs have no more. */
+static bool has_room(const struct slow_lane *l, uint64_t instance)
+{
+	const size_t most = l->family->state_max / 2;
+	size_t all = 0, own = 0;
+	for (size_t k = 0; k < WORKERS; k++) {
+		const struct worker *w = l->workers[k];
+		if (!w || w->state != WORKER_BUSY || !w->has_job)
+			continue;
+		all++;
+		own += w->instance == instance;
+	}
+	for (const struct parked *p = l->parked; p; p = p->next) {
+		all++;
+		own += instance_of(&p->request) == instance;
+	}
+	return all < most && (!instance || own < most / INSTANCE_JOBS);
+}
+
 /* Under l->lock. Takes r's hold on its state, and its job. */
 static bool park(struct slow_lane *l, const struct request *r, bool due)
 {
@@ -94,11 +123,6 @@ static bool park(struct slow_lane *l, const struct request *r, bool due)
 		last = &(*last)->next;
 	*last = p;
 	return true;
-}
-
-static uint64_t instance_of(const struct request *r)
-{
-	return r->state->instance ? r->state->instance->number : 0;
 }
 
 /* Under l->lock. One fork of a zygote leaves workers to the others. */
@@ -115,6 +139,7 @@ static bool unpark(struct slow_lane *l, struct worker *w)
 {
 	struct parked **at = &l->parked, *p;
 	w->instance = 0;
+	w->has_job = false;
 	while ((p = *at) != NULL && (!p->due || has_its_share(l, instance_of(&p->request))))
 		at = &p->next;
 	if (!p)
@@ -122,6 +147,7 @@ static bool unpark(struct slow_lane *l, struct worker *w)
 	*at = p->next;
 	w->request = p->request;
 	w->instance = instance_of(&p->request);
+	w->has_job = true;
 	w->looks_up = false;
 	free(p);
 	return true;
@@ -167,7 +193,7 @@ static void run(struct worker *w)
 	}
 	if (a.kind == ANSWER_SLOW) {
 		pthread_mutex_lock(&l->lock);
-		bool parked = r->job && r->job->until && park(l, r, false);
+		bool parked = r->job && r->job->until && (w->has_job || has_room(l, w->instance)) && park(l, r, false);
 		pthread_mutex_unlock(&l->lock);
 		if (parked)
 			return;
@@ -345,6 +371,7 @@ static void fill(struct worker *w, const struct request *r)
 {
 	w->request = *r;
 	w->instance = instance_of(r);
+	w->has_job = r->job != NULL;
 	w->looks_up = r->held > 0;
 	for (int i = 0; i < 2; i++) {
 		if (r->path[i])
@@ -358,14 +385,15 @@ int slow_submit(struct request *r)
 	struct slow_lane *l = r->family->slow;
 	int err = -EAGAIN;
 	pthread_mutex_lock(&l->lock);
-	struct worker *w = l->stop || has_its_share(l, instance_of(r)) ? NULL : worker_get(l);
+	const bool room = !r->job || has_room(l, instance_of(r));
+	struct worker *w = l->stop || !room || has_its_share(l, instance_of(r)) ? NULL : worker_get(l);
 	if (w) {
 		fill(w, r);
 		err = employ(w) ? -EAGAIN : 0;
 		if (err)
 			state_release(r->family, r->state);
 	}
-	if (err && r->job && park(l, r, true)) {
+	if (err && r->job && room && park(l, r, true)) {
 		hold(r);
 		err = 0;
 	}
