@@ -392,6 +392,11 @@ bool nested_end_of(const struct child *c)
 	return any;
 }
 
+void orphans_expect(void)
+{
+	orphans_until = ipc_now_ms() + ORPHANS_MS;
+}
+
 void nested_ended(struct nested *n)
 {
 	siginfo_t info = {0};
@@ -400,7 +405,7 @@ void nested_ended(struct nested *n)
 		;
 	/* One that was killed left its children to us, and they die now. */
 	if (info.si_code != CLD_EXITED)
-		orphans_until = ipc_now_ms() + ORPHANS_MS;
+		orphans_expect();
 	unlist(n);
 	nested_free(n);
 	if (c->gone && !nested_end_of(c))

@@ -229,13 +229,10 @@ static ssize_t call_finish(
 static int options_read(struct ipc_request *q, struct airlock_call_options *o, const struct airlock_call_options *given)
 {
 	*o = (struct airlock_call_options)AIRLOCK_CALL_OPTIONS_INIT;
-	if (given && (given->size < sizeof(size_t) || given->size > sizeof(*o)))
-		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_CALL_OPTIONS_INIT");
-	if (given)
-		memcpy(o, given, given->size);
+	int r = given ? options_copy(o, sizeof(*o), given, "AIRLOCK_CALL_OPTIONS_INIT") : 0;
 	q->timeout_ms = o->timeout_ms;
 	q->grace_ms = o->grace_ms;
-	return 0;
+	return r;
 }
 
 PUBLIC ssize_t airlock_call_with(struct airlock_target *target, const char *function, const void *in, size_t len,

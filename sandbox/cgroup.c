@@ -121,9 +121,10 @@ static int own_open(void)
 	if (!line)
 		return -ENOENT;
 	line = strchr(line, '/');
-	if (!line)
+	char *end = line ? strchr(line, '\n') : NULL;
+	if (!end)
 		return -ENOENT;
-	line[strcspn(line, "\n")] = 0;
+	*end = 0;
 	size_t len = strlen(root);
 	/* From within a cgroup namespace what lies above is "/..". */
 	if (strncmp(line, "/..", 3) == 0)
@@ -152,8 +153,8 @@ static int leave(int own)
 			return -EACCES;
 		if (!*text)
 			return 0;
-		for (char *at = text, *end; *at; at = end + (*end == '\n')) {
-			end = at + strcspn(at, "\n");
+		/* Where there is more than has room, the last line may be a part of a number: somebody else's. */
+		for (char *at = text, *end; (end = strchr(at, '\n')); at = end + 1) {
 			char pid[16];
 			snprintf(pid, sizeof(pid), "%.*s", (int)(end - at), at);
 			int r = write_at(own, HOST_LEAF "/cgroup.procs", pid);

@@ -127,6 +127,8 @@ void ending_status(const struct airlock_target *t, struct airlock_status *status
 {
 	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	const struct crashed *crash = t->crash;
+	if (!status)
+		return;
 	s.end = classify(t, &s.code, &s.signal);
 	s.requests = t->end.requests;
 	s.refused = t->ended && !t->lost ? t->end.refused : t->refused;

@@ -14,7 +14,7 @@ struct refused {
 /* What the broker told, bounded and terminated here. */
 void ending_refusal(struct airlock_target *t, const struct refusal *refusal);
 void ending_crash(struct airlock_target *t, const struct crashed *crash);
-/* As far as status->size has room. */
+/* As far as status->size has room. NULL: not wanted. */
 void ending_status(const struct airlock_target *t, struct airlock_status *status);
 
 /* target.c: takes in what waits on the status socket; never blocks. Up to the first question, which is answered or left:

@@ -16,6 +16,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define NEVER INT64_MAX
+#define KILL_AGAIN_MS 10
 
 struct airlock_keeper {
 	const struct airlock_policy *policy;
@@ -34,22 +35,30 @@ struct airlock_keeper {
 	uint32_t ping;
 };
 
-static void watch(struct airlock_keeper *k, int fd)
+static int watch(struct airlock_keeper *k, int fd)
 {
 	struct epoll_event e = {.events = EPOLLIN};
-	epoll_ctl(k->epoll, EPOLL_CTL_ADD, fd, &e);
+	if (fd < 0)
+		return fd;
+	return epoll_ctl(k->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? fail(-errno, "cannot watch: %s", strerror(errno)) : 0;
 }
 
-static void run(struct airlock_keeper *k, struct airlock_target *t)
+/* Takes it. One that could not be watched would end unseen: it is not to be. */
+static int run(struct airlock_keeper *k, struct airlock_target *t)
 {
 	int64_t now = ipc_now_ms();
+	int r = watch(k, airlock_fd(t));
+	if (r < 0) {
+		airlock_free(t);
+		return r;
+	}
 	k->target = t;
 	k->announced = false;
 	k->started = now;
 	k->ping_at = k->keep.ping_ms > 0 ? now + k->keep.ping_ms : NEVER;
 	/* What hangs while it starts answers no more than what hangs later. */
 	k->ping_until = k->keep.ping_ms > 0 && t->starting ? now + k->keep.ping_timeout_ms : NEVER;
-	watch(k, airlock_fd(t));
+	return 0;
 }
 
 /* When there is something to be done without anybody having said anything. */
@@ -121,7 +130,8 @@ static void health(struct airlock_keeper *k)
 		k->ping_until = NEVER;
 		k->ping_at = NEVER;
 		fail(0, "%s did not answer for %d ms", t->name, k->keep.ping_timeout_ms);
-		airlock_kill(t);
+		if (airlock_kill(t) < 0) /* its broker had no room for being told */
+			k->ping_until = now + KILL_AGAIN_MS;
 	} else if (k->ping_until == NEVER && k->ping_at <= now) {
 		k->ping = wish_send(t, IPC_WISH_ANSWER);
 		k->ping_at = NEVER;
@@ -140,9 +150,10 @@ static int step(struct airlock_keeper *k)
 		struct airlock_target *t;
 		k->ping = 0;
 		int r = worker_begin(&t, k->policy, k->entry, k->argv, &k->options);
+		if (r == 0)
+			r = run(k, t);
 		if (r < 0)
 			return next(k, NULL, NULL);
-		run(k, t);
 	}
 	int r = airlock_dispatch(k->target, 0);
 	/* It may have ended by now: that comes next. */
@@ -161,7 +172,7 @@ static int step(struct airlock_keeper *k)
 
 PUBLIC int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? NEVER : ipc_now_ms() + timeout_ms;
+	int64_t deadline = deadline_in(timeout_ms);
 	uint64_t ticks;
 	for (;;) {
 		(void)!read(keeper->timer, &ticks, sizeof(ticks));
@@ -169,11 +180,11 @@ PUBLIC int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms
 		timer_set(keeper);
 		if (r >= 0 || r < -1)
 			return r;
-		int64_t left = deadline == NEVER ? -1 : deadline - ipc_now_ms();
-		if (deadline != NEVER && left <= 0)
+		int left = deadline_left(deadline);
+		if (left == 0)
 			return 0;
 		struct pollfd p = {.fd = keeper->epoll, .events = POLLIN};
-		if (poll(&p, 1, left > 1000000000 ? 1000000000 : (int)left) < 0 && errno != EINTR)
+		if (poll(&p, 1, left) < 0 && errno != EINTR)
 			return fail(-errno, "cannot wait: %s", strerror(errno));
 	}
 }
@@ -181,10 +192,9 @@ PUBLIC int airlock_keeper_dispatch(struct airlock_keeper *keeper, int timeout_ms
 static int options_read(struct airlock_keeper_options *o, const struct airlock_keeper_options *given)
 {
 	*o = (struct airlock_keeper_options)AIRLOCK_KEEPER_OPTIONS_INIT;
-	if (given && (given->size < sizeof(size_t) || given->size > sizeof(*o)))
-		return fail(-EINVAL, "keep.size is wrong: use AIRLOCK_KEEPER_OPTIONS_INIT");
-	if (given)
-		memcpy(o, given, given->size);
+	int r = given ? options_copy(o, sizeof(*o), given, "AIRLOCK_KEEPER_OPTIONS_INIT") : 0;
+	if (r < 0)
+		return r;
 	int *const defaults[] = {&o->backoff_ms, &o->backoff_max_ms, &o->healthy_ms, &o->ping_timeout_ms, &o->stop_ms};
 	static const int values[] = {100, 30000, 10000, 5000, 2000};
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -208,23 +218,24 @@ PUBLIC int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_
 	k->policy = policy;
 	k->entry = entry;
 	k->argv = argv;
-	k->options = (struct airlock_options)AIRLOCK_OPTIONS_INIT;
-	if (options)
-		memcpy(&k->options, options, options->size < sizeof(k->options) ? options->size : sizeof(k->options));
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	int r = k->epoll < 0 || k->timer < 0 ? fail(-EMFILE, "no descriptors for a keeper")
 					     : options_read(&k->keep, keep);
 	k->backoff_ms = k->keep.backoff_ms;
+	if (r == 0)
+		r = start_options(&k->options, options);
 	/* The first start tells what is wrong with the policy or the entry: it is waited for. */
 	if (r == 0)
 		r = airlock_start(&t, policy, entry, argv, &k->options);
+	if (r == 0)
+		r = run(k, t);
+	if (r == 0)
+		r = watch(k, k->timer);
 	if (r < 0) {
 		airlock_keeper_free(k);
 		return r;
 	}
-	run(k, t);
-	watch(k, k->timer);
 	timer_set(k);
 	*out = k;
 	return 0;

@@ -97,7 +97,9 @@ __attribute__((visibility("default"))) void *airlock_lent(unsigned index, size_t
 {
 	if (index >= now_count)
 		return NULL;
-	*len = now[index].len;
-	*writable = now[index].writable;
+	if (len)
+		*len = now[index].len;
+	if (writable)
+		*writable = now[index].writable;
 	return now[index].memory;
 }

@@ -89,14 +89,12 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
 	struct slot *s;
 	ssize_t result = 0;
-	if (options && options->size < sizeof(size_t))
-		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_CALL_OPTIONS_INIT");
-	if (options)
-		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
-	o.size = sizeof(o);
+	int r = options ? options_copy(&o, sizeof(o), options, "AIRLOCK_CALL_OPTIONS_INIT") : 0;
+	if (r < 0)
+		return r;
 	bool walled = false;
 	const int64_t deadline = o.timeout_ms < 0 ? -1 : ipc_now_ms() + o.timeout_ms;
-	int r = slot_take(pool, &s, deadline);
+	r = slot_take(pool, &s, deadline);
 	if (r < 0) {
 		ended.end = AIRLOCK_TIMED_OUT;
 		status_give(status, &ended);

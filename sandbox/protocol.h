@@ -70,6 +70,7 @@ struct outcome {
 	int32_t error; /* negative errno, or 0 */
 	uint32_t layers;
 	int32_t pid; /* READY: the broker's */
+	uint32_t suspended; /* SUSPENDED: that is what was asked last */
 	char text[400];
 };
 

@@ -26,6 +26,11 @@
 /* Sets this thread's message and returns error, so that "return fail(...)" reads well. */
 int fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Options as the caller gave them, over the defaults that `to` has: an older program's are shorter, and a newer one's may be
+ * longer, if what we do not know is zero (-E2BIG). Each begins with its size, which is then ours. */
+#define OPTIONS_MAX 4096
+int options_copy(void *to, size_t own, const void *given, const char *init);
+
 /* ---- policy.c ---- */
 struct broker_handle;
 struct airlock_policy {
@@ -209,7 +214,8 @@ struct airlock_target {
 	uint64_t limits[LIMIT_COUNT];
 	struct lends_given *lends; /* buffer.c; NULL before the first */
 	bool starting; /* nobody waited for its start */
-	bool suspended, suspending; /* suspending: the broker has not answered yet */
+	bool suspended; /* as far as its broker has said */
+	bool suspending, suspend; /* its broker is to answer that it is so */
 	int suspend_error;
 	bool stopping; /* it was asked to end */
 	bool serves; /* calls; else it is an entry or a program */
@@ -236,6 +242,17 @@ void buffers_forget(struct airlock_target *t);
 int lends_begin(const struct ipc_lend *lends, unsigned count);
 void lends_end(void);
 
+/* When that will be (-1: never), and in how many milliseconds (-1: never). */
+static inline int64_t deadline_in(int ms)
+{
+	return ms < 0 ? -1 : ipc_now_ms() + ms;
+}
+static inline int deadline_left(int64_t deadline)
+{
+	const int64_t ms = deadline < 0 ? -1 : deadline - ipc_now_ms();
+	return deadline < 0 ? -1 : ms < 0 ? 0 : ms > 1000000000 ? 1000000000 : (int)ms;
+}
+
 int target_busy(const struct airlock_target *t); /* -EBUSY while a function of the host's answers the target; or 0 */
 
 /* ---- call.c: for target.c ---- */
@@ -257,6 +274,7 @@ struct ipc_message;
 void suspended_take(struct airlock_target *t, const struct ipc_message *m);
 
 /* ---- start.c ---- */
+int start_options(struct airlock_options *o, const struct airlock_options *given); /* given: NULL for none */
 /* airlock_start() of a pool's fresh target, which may be called at once: that it did not start, the first call tells, or
  * worker_await(). prepare: the function that it runs first, or NULL. The limit of wall time is the pool's to keep. */
 int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,

@@ -368,11 +368,23 @@ PUBLIC int airlock_pool_stats(struct airlock_pool *pool, struct airlock_pool_sta
 
 static int options_read(struct airlock_pool_options *o, const struct airlock_pool_options *given)
 {
+	/* What a newer one adds to its last member goes beyond the end of ours. */
+	const size_t at = offsetof(struct airlock_pool_options, target);
+	_Static_assert(offsetof(struct airlock_pool_options, target) + sizeof(struct airlock_options) ==
+			       sizeof(struct airlock_pool_options),
+		"target is the last");
 	*o = (struct airlock_pool_options)AIRLOCK_POOL_OPTIONS_INIT;
-	if (given && (given->size < sizeof(size_t) || given->size > sizeof(*o)))
-		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_POOL_OPTIONS_INIT");
-	if (given)
-		memcpy(o, given, given->size);
+	int r = given ? options_copy(o, sizeof(*o), given, "AIRLOCK_POOL_OPTIONS_INIT") : 0;
+	if (r < 0)
+		return r;
+	if (given && given->size > at) {
+		const size_t room = given->size - at;
+		if (room < sizeof(size_t) || given->target.size > room)
+			return fail(-EINVAL, "options.target.size is wrong: use AIRLOCK_POOL_OPTIONS_INIT");
+		r = start_options(&o->target, &given->target);
+	}
+	if (r < 0)
+		return r;
 	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	if (!o->min)
 		o->min = o->max == 1 ? 1 : 2;

@@ -302,9 +302,11 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 	struct ipc_message m = {.type = MESSAGE_HELLO, .len = sizeof(hello), .data = &hello};
 	int memory = ipc_memfd("airlock-policy", text, strlen(text) + 1, true);
 	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0)
+		self = -errno;
 	free(text);
 	if (memory < 0 || self < 0) {
-		r = fail(memory < 0 ? memory : -errno, "cannot tell the broker the policy");
+		r = fail(memory < 0 ? memory : self, "cannot tell the broker the policy");
 	} else {
 		m.fds[m.fd_count++] = memory;
 		m.fds[m.fd_count++] = self;

@@ -32,12 +32,12 @@ static int words_add(struct words *w, const char *word)
 {
 	size_t n = strlen(word) + 1;
 	if (w->len + n > WORDS_LEN_MAX)
-		return -E2BIG;
+		return fail(-E2BIG, "the arguments are too long");
 	if (w->len + n > w->room) {
 		size_t room = (w->len + n) * 2;
 		char *bytes = realloc(w->bytes, room);
 		if (!bytes)
-			return -ENOMEM;
+			return fail(-ENOMEM, "out of memory");
 		w->bytes = bytes;
 		w->room = room;
 	}
@@ -55,7 +55,7 @@ static int words_pair(struct words *w, const char *name)
 	if (!value)
 		return 0;
 	if (asprintf(&pair, "%s=%s", name, value) < 0)
-		return -ENOMEM;
+		return fail(-ENOMEM, "out of memory");
 	int r = words_add(w, pair);
 	free(pair);
 	return r;
@@ -72,7 +72,7 @@ static int words_image(struct words *w, const char *name)
 		return words_pair(w, name);
 	if (asprintf(&pair, "%s=%s%s%s", name, leaks ? "" : "external_symbolizer_path=:", value ? value : "",
 		    leaks ? ":detect_leaks=0" : "") < 0)
-		return -ENOMEM;
+		return fail(-ENOMEM, "out of memory");
 	int r = words_add(w, pair);
 	free(pair);
 	return r;
@@ -156,7 +156,7 @@ int worker_await(struct airlock_target *t)
 	struct refusal refusal = {.text = ""};
 	int r;
 	if (!buffer)
-		return -ENOMEM;
+		return fail(-ENOMEM, "out of memory");
 	for (;;) {
 		r = ipc_recv(t->status, buffer, IPC_BYTES_MAX + 16, 0, &m, true);
 		if (r != 1) {
@@ -241,8 +241,11 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 		cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!h->nested && cwd < 0)
 		cwd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (null < 0 || (cwd < 0 && !h->nested) || ipc_pair(status) < 0 || ipc_pair(channel) < 0) {
-		r = fail(-EMFILE, "no descriptors for a target");
+	r = null < 0 || (cwd < 0 && !h->nested) ? -errno : ipc_pair(status);
+	if (r == 0)
+		r = ipc_pair(channel);
+	if (r < 0) {
+		fail(r, "a target cannot be given descriptors%s: %s", null < 0 ? " (/dev/null)" : "", strerror(-r));
 		goto out;
 	}
 	call = ipc_memfd("airlock-call", NULL, ipc_call_total(start->shared), false);
@@ -302,18 +305,11 @@ out:
 	return r;
 }
 
-static int options_read(struct airlock_options *o, const struct airlock_options *given)
+int start_options(struct airlock_options *o, const struct airlock_options *given)
 {
 	*o = (struct airlock_options)AIRLOCK_OPTIONS_INIT;
-	if (!given)
-		return 0;
-	if (given->size < sizeof(size_t) || given->size > 4096)
-		return fail(-EINVAL, "options.size is wrong: use AIRLOCK_OPTIONS_INIT");
-	for (size_t i = sizeof(*o); i < given->size; i++)
-		if (((const unsigned char *)given)[i])
-			return fail(-E2BIG, "the program was built for a newer airlock");
-	memcpy(o, given, given->size < sizeof(*o) ? given->size : sizeof(*o));
-	return o->shared > UINT64_C(1) << 40 ? fail(-EINVAL, "options.shared is too large") : 0;
+	int r = given ? options_copy(o, sizeof(*o), given, "AIRLOCK_OPTIONS_INIT") : 0;
+	return r == 0 && o->shared > UINT64_C(1) << 40 ? fail(-EINVAL, "options.shared is too large") : r;
 }
 
 static int start_worker(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
@@ -323,7 +319,7 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 	struct words words = {0};
 	struct start start = {.kind = START_WORKER, .pool = pool};
 	struct broker_handle *h = NULL;
-	int r = options_read(&o, options);
+	int r = start_options(&o, options);
 	if (r < 0)
 		return r;
 	if (entry) {
@@ -345,8 +341,6 @@ static int start_worker(struct airlock_target **out, const struct airlock_policy
 	if (r == 0 && pool == POOL_ZYGOTE)
 		r = words_add(&words, "LD_BIND_NOW=1");
 	start.envc = words.count - start.argc;
-	if (r < 0)
-		fail(r, "the arguments are too long");
 	if (r == 0)
 		r = broker_get(&h, policy, -1, NULL);
 	if (h)
@@ -406,11 +400,12 @@ int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
 {
 	int status[2];
 	struct airlock_target *t = NULL;
-	if (ipc_pair(status) < 0)
-		return fail(-EMFILE, "no descriptors for a target");
+	int r = ipc_pair(status);
+	if (r < 0)
+		return fail(r, "a target cannot be given descriptors: %s", strerror(-r));
 	int call = ipc_memfd("airlock-call", NULL, ipc_call_total(zygote->shared), false);
-	int r = call < 0 ? fail(call, "no shared memory for calls: %s", strerror(-call))
-			 : target_new(&t, status[0], -1, call, zygote->shared);
+	r = call < 0 ? fail(call, "no shared memory for calls: %s", strerror(-call))
+		     : target_new(&t, status[0], -1, call, zygote->shared);
 	if (r == 0) {
 		status[0] = -1;
 		snprintf(t->name, sizeof(t->name), "%s", zygote->name);
@@ -536,7 +531,7 @@ PUBLIC int airlock_exec(struct airlock_target **out, const struct airlock_policy
 	struct start start = {.kind = START_EXEC};
 	struct broker_handle *h = NULL;
 	char path[PATH_MAX], real[PATH_MAX];
-	int r = options_read(&o, options);
+	int r = start_options(&o, options);
 	if (r < 0)
 		return r;
 	if (!argv || !argv[0] || !*argv[0])

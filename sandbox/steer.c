@@ -21,6 +21,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define SLICE_MS 50
+#define KILL_AGAIN_MS 10 /* its broker had no room for being told */
 #define SUSPEND_MS 5000 /* the broker answers at once, if it gets to run */
 
 /* ---- in the target ---- */
@@ -76,13 +77,13 @@ PUBLIC int airlock_ping(struct airlock_target *target, int timeout_ms)
 		return r;
 	if (target->suspended)
 		return fail(-EBUSY, "the target is suspended");
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX : ipc_now_ms() + timeout_ms;
+	int64_t deadline = deadline_in(timeout_ms);
 	uint32_t number = wish_send(target, IPC_WISH_ANSWER);
 	while (!ipc_call_granted(target->call, number)) {
-		int64_t left = deadline - ipc_now_ms();
-		if (left <= 0)
+		int left = deadline_left(deadline);
+		if (left == 0)
 			return fail(-ETIMEDOUT, "the target does not answer");
-		ipc_call_await_grant(target->call, number, left < SLICE_MS ? (int)left : SLICE_MS);
+		ipc_call_await_grant(target->call, number, left < 0 || left > SLICE_MS ? SLICE_MS : left);
 		if (!ipc_call_granted(target->call, number))
 			airlock_dispatch(target, 0);
 		if (target->ended)
@@ -109,8 +110,8 @@ int stop_ask(struct airlock_target *t)
 
 PUBLIC int airlock_stop(struct airlock_target *target, int grace_ms, struct airlock_status *status)
 {
-	if (status->size < sizeof(size_t))
-		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
+	if (status && status->size < sizeof(size_t))
+		return fail(-EINVAL, "a size is wrong: use AIRLOCK_STATUS_INIT");
 	int r = reach(target, true);
 	if (r == -EPIPE)
 		return airlock_wait(target, status, 0);
@@ -118,17 +119,20 @@ PUBLIC int airlock_stop(struct airlock_target *target, int grace_ms, struct airl
 		return r;
 	stop_ask(target);
 	r = grace_ms == 0 ? -ETIMEDOUT : airlock_wait(target, status, grace_ms);
-	if (r != -ETIMEDOUT)
-		return r;
-	airlock_kill(target);
-	return airlock_wait(target, status, -1);
+	while (r == -ETIMEDOUT)
+		r = airlock_wait(target, status, airlock_kill(target) < 0 ? KILL_AGAIN_MS : -1);
+	return r;
 }
 
+/* It may be the answer to what nobody waits for any more: then it says how the target stands, and another one comes. */
 void suspended_take(struct airlock_target *t, const struct ipc_message *m)
 {
 	struct outcome o;
 	memcpy(&o, m->data, sizeof(o));
 	o.text[sizeof(o.text) - 1] = 0;
+	t->suspended = o.suspended != 0;
+	if (!t->suspending || (o.error == 0 && t->suspended != t->suspend))
+		return;
 	t->suspending = false;
 	t->suspend_error = o.error < 0 ? fail(o.error, "%s", o.text) : 0;
 }
@@ -139,25 +143,25 @@ static int suspend(struct airlock_target *t, uint32_t on)
 	if (r < 0)
 		return r;
 	t->suspending = true;
+	t->suspend = on;
 	t->suspend_error = 0;
 	struct ipc_message m = {.type = MESSAGE_SUSPEND, .len = sizeof(on), .data = &on};
 	r = ipc_send(t->status, &m, true);
 	if (r < 0)
 		return fail(r, "the broker is gone: %s", strerror(-r));
-	int64_t deadline = ipc_now_ms() + SUSPEND_MS;
+	int64_t deadline = deadline_in(SUSPEND_MS);
 	while (t->suspending && !t->ended) {
-		int64_t left = deadline - ipc_now_ms();
-		if (left <= 0)
+		int left = deadline_left(deadline);
+		if (left == 0) {
+			t->suspending = false;
 			return fail(-ETIMEDOUT, "the broker does not answer");
-		poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, (int)left);
+		}
+		poll(&(struct pollfd){.fd = t->status, .events = POLLIN}, 1, left);
 		airlock_dispatch(t, 0);
 	}
 	if (t->suspend_error < 0)
 		return t->suspend_error;
-	if (t->ended)
-		return fail(-EPIPE, "the target ended");
-	t->suspended = on;
-	return 0;
+	return t->ended ? fail(-EPIPE, "the target ended") : 0;
 }
 
 PUBLIC int airlock_suspend(struct airlock_target *target)

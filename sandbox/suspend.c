@@ -27,6 +27,7 @@ static void tell(struct child *c, int error, const char *text)
 		return;
 	c->asked = false;
 	outcome_set(&o, error, c->layers, text);
+	o.suspended = c->suspended;
 	child_tell(c, MESSAGE_SUSPENDED, &o, sizeof(o));
 }
 

@@ -170,14 +170,6 @@ static bool records_take(struct airlock_target *t)
 	return n > 0;
 }
 
-static int left(int64_t deadline)
-{
-	if (deadline < 0)
-		return -1;
-	int64_t ms = deadline - ipc_now_ms();
-	return ms < 0 ? 0 : ms > 1000000000 ? 1000000000 : (int)ms;
-}
-
 PUBLIC int airlock_fd(const struct airlock_target *target)
 {
 	struct airlock_target *t = (struct airlock_target *)(uintptr_t)target;
@@ -201,12 +193,12 @@ PUBLIC int airlock_fd(const struct airlock_target *target)
 /* Inside a target there is the channel alone; its end is the host's, which may have closed but one direction. */
 static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
+	int64_t deadline = deadline_in(timeout_ms);
 	for (;;) {
 		if (pings_take(t))
 			return 1;
 		struct pollfd p = {.fd = t->channel, .events = POLLIN | POLLRDHUP};
-		int ms = left(deadline), r = poll(&p, 1, ms);
+		int ms = deadline_left(deadline), r = poll(&p, 1, ms);
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		if (r > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) && !pings_take(t))
@@ -222,7 +214,7 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		return dispatch_inside(target, timeout_ms);
 	if (target->asking)
 		return target_busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
+	int64_t deadline = deadline_in(timeout_ms);
 	for (;;) {
 		bool answered = status_read(target), message = message_waits(target);
 		if (message && records_take(target)) {
@@ -239,7 +231,7 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		struct pollfd p[3] = {{.fd = target->status, .events = POLLIN},
 			{.fd = target->silent ? -1 : target->channel, .events = POLLIN},
 			{.fd = target->ring.live ? airlock_fd(target) : -1, .events = POLLIN}}; /* call_force() */
-		int ms = left(deadline);
+		int ms = deadline_left(deadline);
 		if (answered && ms == 0)
 			return 0;
 		int r = poll(p, 3, call_due_ms(target, ms));
@@ -266,7 +258,8 @@ PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *mes
 {
 	char buffer[IPC_BYTES_MAX + 16];
 	struct ipc_message m;
-	if (message->size < sizeof(*message))
+	/* As it was in the first version; what comes later is only told to who has room for it. */
+	if (message->size < offsetof(struct airlock_message, fd) + sizeof(message->fd))
 		return fail(-EINVAL, "message.size is wrong: use AIRLOCK_MESSAGE_INIT");
 	if (peer->inside)
 		pings_take(peer);
@@ -292,16 +285,18 @@ PUBLIC int airlock_recv(struct airlock_target *peer, struct airlock_message *mes
 
 PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms)
 {
-	if (status->size < sizeof(size_t) || target->inside)
-		return fail(-EINVAL, "status.size is wrong: use AIRLOCK_STATUS_INIT");
+	if (target->inside)
+		return fail(-EINVAL, "this is the host, not a target");
+	if (status && status->size < sizeof(size_t))
+		return fail(-EINVAL, "a size is wrong: use AIRLOCK_STATUS_INIT");
 	if (target->asking)
 		return target_busy(target);
-	int64_t deadline = timeout_ms < 0 ? -1 : ipc_now_ms() + timeout_ms;
+	int64_t deadline = deadline_in(timeout_ms);
 	for (;;) {
 		bool answered = status_read(target);
 		if (target->ended)
 			break;
-		int ms = left(deadline);
+		int ms = deadline_left(deadline);
 		struct pollfd p = {.fd = target->status, .events = POLLIN};
 		if ((answered || poll(&p, 1, ms) <= 0) && ms == 0) {
 			ending_status(target, status);

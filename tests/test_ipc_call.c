@@ -224,6 +224,92 @@ static void test_call_death_wakes_the_target(void **unused)
 	unshare_call(c);
 }
 
+/* Ends with 3 when it has lingered. */
+static pid_t fork_lingering(struct ipc_call *c)
+{
+	pid_t child = fork_peer();
+	struct ipc_serving v = target_of(c);
+	struct ipc_work w;
+	uint32_t wish;
+	int r;
+
+	if (child)
+		return child;
+	while ((r = ipc_call_wait(&v, &w)) >= 0) {
+		if (r == 0)
+			ipc_call_reply(&v, 0);
+		else if (ipc_call_wished(c, &wish))
+			ipc_call_grant(c, wish);
+	}
+	_exit(r == -ETIMEDOUT ? 3 : 1);
+}
+
+/* The host's clock begins before the target's and ends after it: a slow machine makes what is measured longer. */
+static void test_call_lingers(void **unused)
+{
+	(void)unused;
+	enum { LINGER_MS = 100 };
+	struct ipc_call *c = shared_call();
+	struct ipc_ring ring = host_of(c);
+	struct timespec from;
+	int64_t result;
+	int status;
+	pid_t child = fork_lingering(c);
+
+	/* Never, unless that is said; not before so long; and from the next wait on, which begins with that answer. */
+	for (int i = 0; i < 2; i++) {
+		usleep(LINGER_MS * 2000);
+		assert_int_equal(request(&ring, "f", NULL, 0, 0, never, NULL, &result, NULL), 0);
+		assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+		ipc_call_linger(c, FOREVER);
+	}
+	ipc_call_linger(c, LINGER_MS);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	assert_int_equal(request(&ring, "f", NULL, 0, 0, never, NULL, &result, NULL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	assert_in_range(ms_since(&from), LINGER_MS, FOREVER);
+	unshare_call(c);
+}
+
+static bool ended(void *arg)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, *(id_t *)arg, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
+/* From its last call on, not from its first. */
+static void test_call_lingers_anew(void **unused)
+{
+	(void)unused;
+	enum { LINGER_MS = 200, TRIES = 50 };
+	bool judged = false;
+
+	for (int i = 0; i < TRIES && !judged; i++) {
+		struct ipc_call *c = shared_call();
+		struct ipc_ring ring = host_of(c);
+		struct timespec from;
+		int64_t result;
+		int status;
+
+		ipc_call_linger(c, LINGER_MS);
+		pid_t child = fork_lingering(c);
+		int r = request(&ring, "f", NULL, 0, 0, ended, &child, &result, NULL);
+		usleep(LINGER_MS * 500);
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		if (r == 0)
+			r = request(&ring, "f", NULL, 0, 0, ended, &child, &result, NULL);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+		judged = r == 0; /* else the machine was so slow that it had ended */
+		if (judged)
+			assert_in_range(ms_since(&from), LINGER_MS, FOREVER);
+		unshare_call(c);
+	}
+	assert_true(judged);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +320,8 @@ int main(void)
 		cmocka_unit_test(test_call_gone_is_asked_despite_signals),
 		cmocka_unit_test(test_call_death_wakes_the_host),
 		cmocka_unit_test(test_call_death_wakes_the_target),
+		cmocka_unit_test(test_call_lingers),
+		cmocka_unit_test(test_call_lingers_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
