@@ -28,6 +28,24 @@ void settle(void);
 bool says(struct airlock_target *t, const char *words);
 bool echoes(struct airlock_target *t, const char *words);
 
-/* keeper_hostile.c */
-void hostile(const struct airlock_policy *p);
+int open_descriptors(void);
+
+/* The other files: how many checks of theirs failed. */
+unsigned suspended(const struct airlock_policy *p);
+unsigned kept(const struct airlock_policy *p);
+unsigned hostile(const struct airlock_policy *p);
+/* What takes long runs beside the others: begun before the first start, and waited for at the end. */
+pid_t deaf_begin(void);
+unsigned deaf(pid_t begun);
+/* What keeper_keep.c sees of a keeper. */
+struct seen {
+	int starts, ends, last_restart;
+	int delays[64];
+	enum airlock_end end;
+	int64_t ended[64], started[64];
+};
+struct airlock_keeper *keep(const struct airlock_policy *p, const char *entry, char *const argv[],
+	struct airlock_keeper_options *k, struct seen *s);
+/* Until *counter is that much. Whether it is. */
+bool keep_until(struct airlock_keeper *k, const int *counter, int wanted);
 #endif

@@ -176,9 +176,10 @@ static void host_dies(void)
 	close(fds[0]);
 }
 
-void hostile(const struct airlock_policy *p)
+unsigned hostile(const struct airlock_policy *p)
 {
 	wake();
 	flood(p);
 	host_dies();
+	return tap_failed;
 }
