@@ -5,7 +5,8 @@
  * Functions return 0 or a count, or a negative errno; they neither read nor set errno. Out parameters are
  * untouched on failure, and airlock_message() then says in one line what went wrong. Pointers must not be NULL
  * unless a comment says so. Errors that any function may give: -EINVAL (an argument makes no sense), -ENOMEM,
- * -EMFILE. A policy is built by one thread and then only read; everything else may be called from any thread, one
+ * -EMFILE. Structures that begin with their size begin as their _INIT: -E2BIG when they were made for a newer version, and
+ * ask for what this one does not know. A policy is built by one thread and then only read; everything else may be called from any thread, one
  * thread at a time per object.
  */
 #ifndef AIRLOCK_H
@@ -165,7 +166,8 @@ void airlock_register(struct airlock_symbol *symbol);
 
 /* What a target may call in its host, by airlock_call_host(): runs in the thread that is in airlock_call(),
  * airlock_call_end(), airlock_dispatch() or airlock_pool_call(). in is a copy, of at most 64 KiB; returns the bytes written to
- * out (of cap, at most 64 KiB), or a negative number of its own. It may not use the target. */
+ * out (of cap, at most 64 KiB), or a negative number of its own. It may not use the target. These come as an array: their
+ * size stays as it is. */
 struct airlock_callback {
 	const char *name;
 	ssize_t (*function)(void *arg, const void *in, size_t len, void *out, size_t cap);
@@ -253,7 +255,7 @@ int airlock_exec(struct airlock_target **out, const struct airlock_policy *polic
 ssize_t airlock_call(
 	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap);
 
-/* The same with what goes along. */
+/* The same with what goes along; an array, too. */
 struct airlock_lend {
 	struct airlock_buffer *buffer;
 	int writable; /* the target may write to it, too */
@@ -293,12 +295,14 @@ void *airlock_buffer_data(const struct airlock_buffer *buffer);
 size_t airlock_buffer_size(const struct airlock_buffer *buffer);
 /* After this nobody can change it any more, the host included, and it cannot be lent writable again; the data stays where it
  * is. -EBUSY: a target still holds on to it and can change it whenever it likes: copy what you need and check the copy, or
- * end that target first. (A target's own end of a lend lets go when the call ends.) */
+ * end that target first. (A target's own end of a lend lets go when the call ends.) -EPERM: a target has sealed it against
+ * that: copy, and check the copy. */
 int airlock_buffer_revoke(struct airlock_buffer *buffer);
 void airlock_buffer_free(struct airlock_buffer *buffer);
 
 /* ---- in a target, while it runs an AIRLOCK_FUNCTION ---- */
-/* A buffer that was lent for this call; NULL when there is none. Valid until the function returns. */
+/* A buffer that was lent for this call; NULL when there is none. Valid until the function returns. len and writable may be
+ * NULL. */
 void *airlock_lent(unsigned index, size_t *len, int *writable);
 /* Calls one of the host's airlock_callbacks. What it returned; -ENOSYS, -EMSGSIZE, -EPROTO outside of a call. */
 ssize_t airlock_call_host(const char *name, const void *in, size_t len, void *out, size_t cap);
@@ -318,7 +322,7 @@ struct airlock_pool_options {
 	const char *
 		prepare; /* an AIRLOCK_FUNCTION (NULL, 0, NULL, 0) that runs once in each zygote or fresh target, before
 				any input; or NULL */
-	struct airlock_options target; /* of each; AIRLOCK_OPTIONS_INIT. Its core and name are shared */
+	struct airlock_options target; /* of each; AIRLOCK_OPTIONS_INIT. Its core and name are shared. Stays the last */
 };
 #define AIRLOCK_POOL_OPTIONS_INIT                                                                                      \
 	{                                                                                                              \
@@ -340,7 +344,7 @@ struct airlock_pool_stats {
 int airlock_pool_new(
 	struct airlock_pool **out, const struct airlock_policy *policy, const struct airlock_pool_options *options);
 /* From any number of threads. As airlock_call(), each on a target of its own; returns exactly once, whatever becomes of the
- * target. *status (NULL: not wanted; an extension: with its size set) says how the target stands or ended. */
+ * target. *status (begins as AIRLOCK_STATUS_INIT; NULL: not wanted) says how the target stands or ended. */
 ssize_t airlock_pool_call(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
 	size_t cap, struct airlock_status *status);
 ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
@@ -412,7 +416,8 @@ int airlock_fd(const struct airlock_target *target);
  * is answered, 2: the target ended, 0: nothing. */
 int airlock_dispatch(struct airlock_target *target, int timeout_ms);
 
-/* Waits for the end. 0 when it ended and *status is filled; -ETIMEDOUT when it still runs (then also filled). */
+/* Waits for the end. 0 when it ended and *status (NULL: not wanted) is filled; -ETIMEDOUT when it still runs (then also
+ * filled). */
 int airlock_wait(struct airlock_target *target, struct airlock_status *status, int timeout_ms);
 
 /* How the target ended, or what it does, for a person; buf is returned. */

@@ -220,7 +220,7 @@ PUBLIC int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_
 	k->argv = argv;
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	int r = k->epoll < 0 || k->timer < 0 ? fail(-EMFILE, "no descriptors for a keeper")
+	int r = k->epoll < 0 || k->timer < 0 ? fail(-errno, "no descriptors for a keeper: %s", strerror(errno))
 					     : options_read(&k->keep, keep);
 	k->backoff_ms = k->keep.backoff_ms;
 	if (r == 0)
