@@ -168,10 +168,14 @@ int64_t ipc_call_back(struct ipc_serving *v, const char *name, const void *in, s
 
 uint32_t ipc_call_wish(struct ipc_call *c, uint32_t wish)
 {
-	uint32_t number = (atomic_load(&c->wish) & ~(uint32_t)IPC_WISH_BITS) + IPC_WISH_BITS + 1;
-	atomic_store(&c->wish, number | wish);
+	uint32_t last = atomic_load(&c->wish);
+	/* What it has not come to yet is still to be done. */
+	if (!ipc_call_granted(c, last))
+		wish |= last & IPC_WISH_BITS;
+	wish |= (last & ~(uint32_t)IPC_WISH_BITS) + IPC_WISH_BITS + 1;
+	atomic_store(&c->wish, wish);
 	bell_ring(&c->target_bell, &c->target_waits);
-	return number | wish;
+	return wish;
 }
 
 bool ipc_call_granted(const struct ipc_call *c, uint32_t number)

@@ -310,6 +310,27 @@ static void test_call_lingers_anew(void **unused)
 	assert_true(judged);
 }
 
+/* Two wishes before the target comes to the first: it grants both. What it has granted is not asked for again. */
+static void test_call_wishes_add_up(void **unused)
+{
+	(void)unused;
+	struct ipc_call *c = shared_call();
+	uint32_t wish;
+
+	uint32_t trim = ipc_call_wish(c, IPC_WISH_TRIM), answer = ipc_call_wish(c, IPC_WISH_ANSWER);
+	assert_int_not_equal(trim, answer);
+	assert_true(ipc_call_wished(c, &wish));
+	assert_int_equal(wish, answer);
+	assert_true(wish & IPC_WISH_TRIM);
+	ipc_call_grant(c, wish);
+	assert_true(ipc_call_granted(c, answer));
+	assert_false(ipc_call_wished(c, &wish));
+	answer = ipc_call_wish(c, IPC_WISH_ANSWER);
+	assert_false(answer & IPC_WISH_TRIM);
+	assert_false(ipc_call_granted(c, answer));
+	unshare_call(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_call_death_wakes_the_target),
 		cmocka_unit_test(test_call_lingers),
 		cmocka_unit_test(test_call_lingers_anew),
+		cmocka_unit_test(test_call_wishes_add_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
