@@ -92,13 +92,16 @@ static int64_t back_run(struct airlock_target *t, const char *name, const void *
 	return IPC_NO_FUNCTION;
 }
 
-/* The callback that waits. The target may change its bytes whenever it likes: the function gets a copy. */
+/* The callback that waits. The target may change its bytes whenever it likes: the function gets a copy. Once the host knows
+ * that a call is over, or wants the target to end, none runs for it: what they use may be gone. */
 static int back_serve(struct airlock_target *t)
 {
 	char name[IPC_CALL_NAME_MAX + 1];
+	const struct ipc_slot *s = &t->ring.slot[t->ring.oldest % IPC_CALL_ENTRIES];
+	const bool over = t->killed || t->ended || s->abandoned || s->killed;
 	const void *in;
 	size_t len, cap;
-	int64_t result = ipc_ring_back(&t->ring, name, &in, &len, &cap);
+	int64_t result = over ? -ECANCELED : ipc_ring_back(&t->ring, name, &in, &len, &cap);
 	unsigned char *copy = result < 0 ? NULL : malloc(len + cap + 1);
 	if (copy) {
 		memcpy(copy, in, len);
@@ -127,6 +130,7 @@ static int call_failed(struct airlock_target *t, int r)
 {
 	struct airlock_status s = {.size = sizeof(s), .limit = -1};
 	char why[400];
+	t->faulty = true;
 	if (r != -EPIPE)
 		return fail(r, "the call failed: %s", strerror(-r));
 	/* The shared memory died first; the reason follows on the socket. */
@@ -138,7 +142,9 @@ static int call_begin(
 	struct airlock_target *t, struct ipc_request *q, const struct airlock_call_options *o, struct ipc_slot **s)
 {
 	struct ipc_lend lends[IPC_LENDS_MAX], *kept = NULL;
-	if (!t->call || t->inside || strlen(q->name) > IPC_CALL_NAME_MAX)
+	if (t->inside || !t->call || !t->serves)
+		return fail(-EINVAL, "%s does not serve calls", t->inside ? "the host" : t->name);
+	if (strlen(q->name) > IPC_CALL_NAME_MAX)
 		return fail(-EINVAL, "no such call");
 	if (t->asking)
 		return target_busy(t);
@@ -146,6 +152,8 @@ static int call_begin(
 		return fail(-EMSGSIZE, "a call moves at most %zu bytes each way; see options.shared", t->shared);
 	if (t->ended)
 		return call_failed(t, -EPIPE);
+	if (t->suspended && q->timeout_ms < 0) /* nobody could end that while it is waited for */
+		return fail(-EBUSY, "the target is suspended");
 	int r = t->lends || (o && o->lend_count) ? buffers_lend(t, o ? o->lends : NULL, o ? o->lend_count : 0, lends)
 						 : 0;
 	if (r < 0)
@@ -187,7 +195,7 @@ static int call_await(struct airlock_target *t, struct ipc_slot *s, uint64_t unt
 		if (s->killed)
 			return s->why;
 		if (until && ipc_now_ns() >= until)
-			return -EINPROGRESS;
+			return t->ended ? -EPIPE : -EINPROGRESS;
 	}
 }
 
@@ -216,6 +224,7 @@ static ssize_t call_finish(
 		return fail(-ENOSYS, "the program has no AIRLOCK_FUNCTION(%s)", function);
 	if (result == IPC_NOT_LENT)
 		return fail(-ENOMEM, "the target could not map what it was lent");
+	t->faulty |= result > (int64_t)s->cap || result < INT32_MIN;
 	if (result > (int64_t)s->cap || result < INT32_MIN)
 		return fail(-EPROTO, "%s says that it wrote %lld bytes of %zu", function, (long long)result,
 			(size_t)s->cap);
@@ -242,8 +251,6 @@ PUBLIC ssize_t airlock_call_with(struct airlock_target *target, const char *func
 	struct airlock_call_options o;
 	struct ipc_slot *s = NULL;
 	int r = options ? options_read(&q, &o, options) : 0;
-	if (r == 0 && target->suspended && q.timeout_ms < 0) /* nobody could end that: the target is in use */
-		return fail(-EBUSY, "the target is suspended");
 	if (r == 0)
 		r = call_begin(target, &q, options ? &o : NULL, &s);
 	return r < 0 || !s ? r : call_finish(target, s, call_await(target, s, 0), function, out, cap);
@@ -297,9 +304,12 @@ bool call_work(struct airlock_target *t)
 	}
 	bool found = false;
 	for (const struct ipc_slot *s = r->slot; s < r->slot + IPC_CALL_ENTRIES && r->live; s++)
-		found |= s->live && !s->abandoned && (s->answered || s->killed || r->broken);
+		found |= s->live && !s->abandoned && (s->answered || s->killed || r->broken || t->ended);
 	/* Nothing says so a second time. */
 	call_force(t, found || news == 1);
+	/* A cancel that came since overdue() found the descriptor forced, perhaps, and it is not any more. */
+	if (atomic_load(&r->cancels) != r->cancels_seen)
+		call_force(t, true);
 	return found;
 }
 

@@ -68,7 +68,7 @@ static int64_t due(const struct airlock_keeper *k)
 		return NEVER;
 	if (!k->target)
 		return k->start_at;
-	if (!k->announced && !k->target->starting && !k->target->failed)
+	if (k->target->ended || (!k->announced && !k->target->starting && !k->target->failed))
 		return 0;
 	if (k->target->suspended)
 		return NEVER;

@@ -8,7 +8,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define END_MS 5000
-#define TRIES 3 /* of a call, with targets that end before they take it */
+#define TRIES 3 /* of a call, with targets that had ended before they could take it */
 
 static void count(struct airlock_pool_stats *stats, enum airlock_end end)
 {
@@ -30,22 +30,34 @@ static void status_give(struct airlock_status *to, const struct airlock_status *
 	to->size = size;
 }
 
-/* One try, on a target that is there or is being started. Whether it ended before it took the call: then another one can have
- * it. Only of a target's first call this can be known, as until then it has read nothing that could make it lie. */
+/* Whether the target ended without having seen a call that was made at `made`: then another one can have it. Not by what the
+ * call itself can bring about, or a job that takes its target over would be run again, callbacks and all. So: there was no
+ * start or no fork; init saw its end before; or the ground under it is gone, its broker or its init, which no target can
+ * reach: only then the word of the shared memory counts that says whether it ever took one. */
+static bool unseen(const struct airlock_target *t, uint64_t made)
+{
+	if (!t->ended || t->killed)
+		return false;
+	if (t->failed || (!t->lost && t->end.seen))
+		return t->failed || t->end.end.at <= made;
+	return (t->lost || t->end.why == ENDED_BY_ITSELF) && !atomic_load(&t->call->target_cpu);
+}
+
+/* One try, on a target that is there or is being started. Whether it could not take the call. */
 static bool try_call(struct slot *s, const char *function, const void *in, size_t len, void *out, size_t cap,
 	const struct airlock_call_options *options, ssize_t *result)
 {
-	struct airlock_target *t = s->target;
-	*result = airlock_call_with(t, function, in, len, out, cap, options);
-	return *result == -EPIPE && t->ended && !t->killed && !s->calls && !atomic_load(&t->call->target_cpu);
+	const uint64_t made = ipc_now_ns();
+	*result = airlock_call_with(s->target, function, in, len, out, cap, options);
+	return *result == -EPIPE && unseen(s->target, made);
 }
 
-/* What is left of the caller's time, and no more than the pool gives each call. Whether it is the pool's. */
-static bool time_left(const struct airlock_pool *p, int64_t deadline, int *timeout_ms)
+/* What is left of the caller's time, and no more than the pool gives each call, however often it is tried. Whether it is the
+ * pool's. */
+static bool time_left(int64_t deadline, int64_t wall, int *timeout_ms)
 {
-	const int64_t left = deadline < 0 ? -1 : deadline - ipc_now_ms();
-	const bool ours = p->o.wall_ms >= 0 && (deadline < 0 || left > p->o.wall_ms);
-	*timeout_ms = ours ? p->o.wall_ms : deadline < 0 ? -1 : left < 0 ? 0 : (int)left;
+	const bool ours = wall >= 0 && (deadline < 0 || wall < deadline);
+	*timeout_ms = deadline_left(ours ? wall : deadline);
 	return ours;
 }
 
@@ -54,7 +66,7 @@ static ssize_t call_end(
 	struct airlock_pool *pool, struct slot *s, int r, ssize_t result, bool walled, struct airlock_status *status)
 {
 	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
-	ended.end = AIRLOCK_LOST;
+	ended.end = r == -ETIMEDOUT ? AIRLOCK_TIMED_OUT : AIRLOCK_LOST;
 	if (r == 0) {
 		char text[400] = "";
 		if (result < 0)
@@ -68,7 +80,8 @@ static ssize_t call_end(
 		if (result < 0)
 			fail(0, "%s", text);
 		s->calls++;
-		s->ending = ended.end != AIRLOCK_RUNNING || s->target->ring.broken || s->calls >= pool->o.reuse;
+		s->ending = ended.end != AIRLOCK_RUNNING || s->target->faulty || s->target->ring.broken ||
+			    s->calls >= pool->o.reuse;
 		if (s->ending)
 			slot_end(s);
 	}
@@ -92,7 +105,10 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 	int r = options ? options_copy(&o, sizeof(o), options, "AIRLOCK_CALL_OPTIONS_INIT") : 0;
 	if (r < 0)
 		return r;
+	if (status && status->size < sizeof(size_t))
+		return fail(-EINVAL, "a size is wrong: use AIRLOCK_STATUS_INIT");
 	bool walled = false;
+	int64_t wall = -1;
 	const int64_t deadline = o.timeout_ms < 0 ? -1 : ipc_now_ms() + o.timeout_ms;
 	r = slot_take(pool, &s, deadline);
 	if (r < 0) {
@@ -101,12 +117,14 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 		return r;
 	}
 	for (int try = 0;; try++) {
-		r = slot_ready(pool, s);
+		r = slot_ready(pool, s, deadline);
 		if (r < 0)
 			break;
-		if (try == 0)
+		if (try == 0) {
 			pool_refill(pool);
-		walled = time_left(pool, deadline, &o.timeout_ms);
+			wall = pool->o.wall_ms < 0 ? -1 : ipc_now_ms() + pool->o.wall_ms;
+		}
+		walled = time_left(deadline, wall, &o.timeout_ms);
 		slot_linger(pool, s);
 		if (!try_call(s, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
 			break;

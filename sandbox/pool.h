@@ -11,6 +11,7 @@
 struct source {
 	struct airlock_target *zygote;
 	unsigned users;
+	bool ready; /* it has prepared */
 	bool retired; /* no more forks: whoever is the last of them frees it */
 };
 
@@ -47,7 +48,7 @@ struct airlock_pool {
 	unsigned idle_count, ahead; /* ahead: targets that somebody is about to add to idle */
 	TAILQ_HEAD(waiters, waiter) waiters; /* not empty only while all three lists are */
 	struct source *source; /* where forks come from; NULL: to be made */
-	bool renewing; /* somebody makes it */
+	bool renewing; /* somebody makes it, or waits until it is ready */
 	pthread_cond_t renewed;
 	uint64_t failures; /* how often that failed, and how it did last */
 	int error;
@@ -59,8 +60,8 @@ struct airlock_pool {
 int slot_take(struct airlock_pool *p, struct slot **out, int64_t deadline);
 /* Under the lock: no longer the caller's. */
 void slot_give(struct airlock_pool *p, struct slot *s);
-/* Puts a target into the caller's slot that may be called at once. 0 or why there is none. */
-int slot_ready(struct airlock_pool *p, struct slot *s);
+/* Puts a target into the caller's slot that may be called at once. 0 or why there is none. deadline 0: waits for nothing. */
+int slot_ready(struct airlock_pool *p, struct slot *s, int64_t deadline);
 void slot_linger(struct airlock_pool *p, struct slot *s);
 /* Its target is not wanted any more: tells it to end, does not wait. */
 void slot_end(struct slot *s);

@@ -47,6 +47,7 @@ enum message_type {
 	MESSAGE_TERM, /* host to broker: SIGTERM to the first process */
 	MESSAGE_SUSPEND, /* host to broker: all processes are to stand still (uint32_t 1), or to go on (0) */
 	MESSAGE_SUSPENDED, /* broker to host: struct outcome. init to broker: it has signalled them */
+	MESSAGE_NOTHING, /* host to broker: to see that it is taken */
 };
 
 #define LEND_SLOTS 32u /* buffers that one target may be lent at once, or keep */
@@ -135,6 +136,7 @@ struct end {
 	int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int32_t status; /* exit status or signal */
 	uint64_t user_usec, system_usec, peak_bytes;
+	uint64_t at; /* it had ended by then: ipc_now_ns() */
 };
 
 struct ended {

@@ -201,6 +201,8 @@ struct airlock_target {
 	size_t shared;
 	char name[64];
 	bool ended, lost, killed; /* killed: it was asked to die */
+	bool concluded; /* airlock_dispatch() has said that it ended */
+	bool faulty; /* one of its calls got no answer, or nonsense */
 	airlock_ask ask; /* the policy's, at its start */
 	void *ask_arg;
 	bool asking; /* ask runs */
@@ -279,11 +281,11 @@ int start_options(struct airlock_options *o, const struct airlock_options *given
  * worker_await(). prepare: the function that it runs first, or NULL. The limit of wall time is the pool's to keep. */
 int worker_ahead(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);
-int worker_await(struct airlock_target *t);
+int worker_await(struct airlock_target *t, int64_t deadline); /* -1: none. Else, -ETIMEDOUT: to be asked again */
 /* airlock_start() that does not wait: airlock_dispatch() tells that it did not start by saying that it ended. */
 int worker_begin(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options);
-/* airlock_start() of a zygote: entry is the function that prepares it, or NULL. */
+/* airlock_start() of a zygote, which worker_await() waits for: prepare is the function that it runs first, or NULL. */
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options);
 /* One of its forks. Does not wait for it: calls can be made at once. That there is none, the first call tells. */

@@ -42,6 +42,12 @@ static void source_free(struct source *s)
 	free(s);
 }
 
+static int cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
+{
+	const struct timespec t = {(time_t)(deadline / 1000), (long)(deadline % 1000) * 1000000};
+	return deadline < 0 ? pthread_cond_wait(cond, lock) : pthread_cond_timedwait(cond, lock, &t);
+}
+
 static int source_make(struct airlock_pool *p, struct source **out)
 {
 	struct source *s = calloc(1, sizeof(*s));
@@ -55,33 +61,59 @@ static int source_make(struct airlock_pool *p, struct source **out)
 	return r;
 }
 
+/* Under the lock, but for what takes time. Makes the zygote, or waits for one that is there, until it is ready. One that is
+ * not by the deadline is left to whoever comes next. */
+static int source_renew(struct airlock_pool *p, int64_t deadline)
+{
+	struct source *s = p->source, *gone;
+	int r = 0;
+	p->renewing = true;
+	if (s)
+		s->users++;
+	pthread_mutex_unlock(&p->lock);
+	if (!s && (r = source_make(p, &s)) == 0)
+		s->users = 1;
+	if (r == 0)
+		r = worker_await(s->zygote, deadline);
+	pthread_mutex_lock(&p->lock);
+	p->renewing = false;
+	if (r < 0 && (r != -ETIMEDOUT || !s)) {
+		p->failures++;
+		p->error = r;
+		snprintf(p->text, sizeof(p->text), "%s", airlock_message());
+		if (s)
+			s->retired = true;
+		p->source = NULL;
+	} else {
+		s->ready = r == 0;
+		if (!s->retired)
+			p->source = s;
+	}
+	pthread_cond_broadcast(&p->renewed);
+	if ((gone = source_leave(s))) {
+		pthread_mutex_unlock(&p->lock);
+		source_free(gone);
+		pthread_mutex_lock(&p->lock);
+	}
+	return r;
+}
+
 /* The pool's zygote, kept for the caller until source_leave(). One thread makes it, and what it meets is everybody's. */
-static int source_get(struct airlock_pool *p, struct source **out)
+static int source_get(struct airlock_pool *p, struct source **out, int64_t deadline)
 {
 	struct source *old = NULL;
 	int r = 0;
 	pthread_mutex_lock(&p->lock);
 	const uint64_t failures = p->failures;
-	if (p->source && target_ended(p->source->zygote))
+	if (p->source && p->source->ready && target_ended(p->source->zygote))
 		old = source_retire(p);
-	while (!p->source && p->renewing && failures == p->failures)
-		pthread_cond_wait(&p->renewed, &p->lock);
-	if (!p->source && failures != p->failures) {
-		r = fail(p->error, "%s", p->text);
-	} else if (!p->source) {
-		struct source *made = NULL;
-		p->renewing = true;
-		pthread_mutex_unlock(&p->lock);
-		r = source_make(p, &made);
-		pthread_mutex_lock(&p->lock);
-		p->renewing = false;
-		p->source = made;
-		if (r < 0) {
-			p->failures++;
-			p->error = r;
-			snprintf(p->text, sizeof(p->text), "%s", airlock_message());
-		}
-		pthread_cond_broadcast(&p->renewed);
+	while (r == 0 && !(p->source && p->source->ready)) {
+		if (failures != p->failures)
+			r = fail(p->error, "%s", p->text);
+		else if (!p->renewing)
+			r = source_renew(p, deadline);
+		else if (cond_wait(&p->renewed, &p->lock, deadline) == ETIMEDOUT)
+			r = fail(-ETIMEDOUT, "the zygote has not started by the deadline");
 	}
 	if (r == 0) {
 		p->source->users++;
@@ -94,10 +126,10 @@ static int source_get(struct airlock_pool *p, struct source **out)
 
 /* ---- filling and ending ---- */
 
-static int slot_fork(struct airlock_pool *p, struct slot *s)
+static int slot_fork(struct airlock_pool *p, struct slot *s, int64_t deadline)
 {
 	struct source *gone;
-	int r = source_get(p, &s->source);
+	int r = source_get(p, &s->source, deadline);
 	if (r < 0)
 		return r;
 	r = zygote_fork_one(&s->target, s->source->zygote);
@@ -129,17 +161,20 @@ void slot_linger(struct airlock_pool *p, struct slot *s)
 
 static bool lacks(int r)
 {
-	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOENT || r == -EINVAL;
+	return r == -ETIMEDOUT || r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOENT || r == -EINVAL;
 }
 
-static int slot_fill(struct airlock_pool *p, struct slot *s)
+static int slot_fill(struct airlock_pool *p, struct slot *s, int64_t deadline)
 {
 	int r = -ECHILD;
 	/* Whoever is killed while it starts another may say anything, and a broker closes one socket after the other. */
 	for (int try = 0; try < TRIES && r < 0 && !lacks(r); try++) {
+		if (try && deadline >= 0 && ipc_now_ms() >= deadline)
+			break;
 		if (try)
 			nanosleep(&(struct timespec){0, 2000000L << 2 * try}, NULL);
-		r = p->forks ? slot_fork(p, s) : worker_ahead(&s->target, p->policy, p->o.prepare, &p->o.target);
+		r = p->forks ? slot_fork(p, s, deadline)
+			     : worker_ahead(&s->target, p->policy, p->o.prepare, &p->o.target);
 	}
 	if (r < 0)
 		return r;
@@ -173,8 +208,9 @@ void slot_clear(struct airlock_pool *p, struct slot *s)
 	s->source = NULL;
 }
 
-int slot_ready(struct airlock_pool *p, struct slot *s)
+int slot_ready(struct airlock_pool *p, struct slot *s, int64_t deadline)
 {
+	struct airlock_status ended = {.size = sizeof(ended), .limit = -1};
 	/* It may be about to do so just now. */
 	if (s->target && s->lingers && ipc_now_ms() - s->since > p->o.idle_ms / 4 * 3) {
 		slot_end(s);
@@ -183,9 +219,15 @@ int slot_ready(struct airlock_pool *p, struct slot *s)
 	/* One of those that wait for a call may have been killed, or its zygote with it: no call is lost by that. */
 	if (s->target && !s->ending && !target_ended(s->target))
 		return 0;
+	if (s->target && deadline >= 0) {
+		slot_end(s);
+		s->ending = true;
+		if (airlock_wait(s->target, &ended, deadline_left(deadline)) < 0)
+			return fail(-ETIMEDOUT, "the last target has not ended by the deadline");
+	}
 	slot_clear(p, s);
 	s->ending = false;
-	return slot_fill(p, s);
+	return slot_fill(p, s, deadline);
 }
 
 /* ---- who gets which ---- */
@@ -246,13 +288,11 @@ int slot_take(struct airlock_pool *p, struct slot **out, int64_t deadline)
 	if ((s = idle_pop(p)) || (s = list_pop(&p->empty)) || (s = list_pop(&p->dying))) {
 		w.slot = s;
 	} else {
-		const struct timespec t = {(time_t)(deadline / 1000), (long)(deadline % 1000) * 1000000};
 		cond_init(&w.cond);
 		TAILQ_INSERT_TAIL(&p->waiters, &w, next);
 		p->stats.waiting++;
 		while (!w.slot && r != ETIMEDOUT)
-			r = deadline < 0 ? pthread_cond_wait(&w.cond, &p->lock)
-					 : pthread_cond_timedwait(&w.cond, &p->lock, &t);
+			r = cond_wait(&w.cond, &p->lock, deadline);
 		if (!w.slot) {
 			TAILQ_REMOVE(&p->waiters, &w, next);
 			p->stats.waiting--;
@@ -305,7 +345,7 @@ void pool_refill(struct airlock_pool *p)
 	pthread_mutex_lock(&p->lock);
 	while (r == 0 && (s = refill_take(p))) {
 		pthread_mutex_unlock(&p->lock);
-		r = slot_ready(p, s);
+		r = slot_ready(p, s, 0);
 		pthread_mutex_lock(&p->lock);
 		p->ahead--;
 		slot_give(p, s);
@@ -429,14 +469,14 @@ PUBLIC int airlock_pool_new(
 		TAILQ_INSERT_TAIL(&p->empty, &slots[i], next);
 	/* The first one, waited for, says whether there can be any. */
 	struct slot *s = list_pop(&p->empty);
-	r = slot_ready(p, s);
+	r = slot_ready(p, s, -1);
 	if (r == -EOPNOTSUPP && p->forks) {
 		why = "nothing can wait to be forked where requests go by signals";
 		p->forks = false;
-		r = slot_ready(p, s);
+		r = slot_ready(p, s, -1);
 	}
 	if (r == 0)
-		r = p->forks ? 0 : worker_await(s->target);
+		r = p->forks ? 0 : worker_await(s->target, -1);
 	slot_give(p, s);
 	if (r < 0) {
 		char text[400];

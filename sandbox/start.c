@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +21,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define SHARED_DEFAULT (32u << 20)
+#define TAKES_MS 10000 /* a broker that lives takes what it is sent at once, if it gets to run */
 #define WORDS_LEN_MAX (2u << 20) /* as much as exec takes */
 
 /* ---- the words: entry, arguments, environment ---- */
@@ -149,8 +153,30 @@ static int stdio_check(const int fds[3])
 	return 0;
 }
 
-int worker_await(struct airlock_target *t)
+/* A broker that drops a start for want of descriptors goes on to take what it is sent. One that is dying takes nothing,
+ * but may have closed this target's socket before the one that it is spoken to by. */
+static bool broker_takes(const struct broker_handle *h)
 {
+	const int64_t until = ipc_now_ms() + TAKES_MS;
+	struct pollfd p = {.fd = h->control, .events = POLLRDHUP};
+	int unread = 0;
+	if (h->nested)
+		return false;
+	ipc_send(h->control, &(struct ipc_message){.type = MESSAGE_NOTHING}, false);
+	while (ipc_now_ms() < until) {
+		/* The kernel throws away what was not taken after it has told us of the end, not before. */
+		const bool taken = ioctl(h->control, SIOCOUTQ, &unread) == 0 && unread == 0;
+		if (poll(&p, 1, taken ? 0 : 1) == 1)
+			return false;
+		if (taken)
+			return true;
+	}
+	return false;
+}
+
+int worker_await(struct airlock_target *t, int64_t deadline)
+{
+	struct pollfd p = {.fd = t->status, .events = POLLIN};
 	char *buffer = malloc(IPC_BYTES_MAX + 16);
 	struct ipc_message m;
 	struct refusal refusal = {.text = ""};
@@ -158,13 +184,17 @@ int worker_await(struct airlock_target *t)
 	if (!buffer)
 		return fail(-ENOMEM, "out of memory");
 	for (;;) {
+		if (poll(&p, 1, deadline_left(deadline)) < 1) {
+			if (deadline_left(deadline) != 0)
+				continue;
+			r = fail(-ETIMEDOUT, "%s has not started by the deadline", t->name);
+			break;
+		}
 		r = ipc_recv(t->status, buffer, IPC_BYTES_MAX + 16, 0, &m, true);
 		if (r != 1) {
-			char byte;
-			bool there = !t->broker->nested && ipc_peek(t->broker->control, &byte, 1) < 0 &&
-				     errno == EAGAIN;
-			r = there ? fail(-EMFILE, "the broker has no room for another target" NO_DESCRIPTORS)
-				  : fail(-ECHILD, "the broker died while the target started");
+			r = broker_takes(t->broker)
+				    ? fail(-EMFILE, "the broker has no room for another target" NO_DESCRIPTORS)
+				    : fail(-ECHILD, "the broker died while the target started");
 			break;
 		}
 		if (m.type == MESSAGE_REFUSAL && m.len == sizeof(refusal)) { /* of a zygote that prepares */
@@ -176,6 +206,7 @@ int worker_await(struct airlock_target *t)
 		struct outcome o;
 		memcpy(&o, m.data, sizeof(o));
 		t->layers = o.layers;
+		t->starting = false;
 		/* What was not as asked, of a start that succeeded, is a message too. */
 		o.text[sizeof(o.text) - 1] = 0;
 		r = fail(o.error < 0 ? o.error : 0, "%s%s%s", o.error < 0 || o.text[0] ? o.text : t->broker->note,
@@ -283,7 +314,7 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 	if (r == 0) {
 		t->starting = !waits;
 		if (waits)
-			r = worker_await(t);
+			r = worker_await(t, -1);
 	}
 	if (r < 0)
 		airlock_free(t);
@@ -393,7 +424,7 @@ int worker_ahead(struct airlock_target **out, const struct airlock_policy *polic
 int zygote_start(struct airlock_target **out, const struct airlock_policy *policy, const char *prepare,
 	const struct airlock_options *options)
 {
-	return start_worker(out, policy, prepare, NULL, options, POOL_ZYGOTE, true);
+	return start_worker(out, policy, prepare, NULL, options, POOL_ZYGOTE, false);
 }
 
 int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)

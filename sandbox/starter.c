@@ -362,20 +362,21 @@ static void stops_take(int socket)
 	signals_unblock();
 }
 
-static void init_tell_end(int socket, pid_t pid, const struct rusage *use, int status)
+static void init_tell_end(int socket, pid_t pid, uint64_t at, const struct rusage *use, int status)
 {
 	struct end end = {.pid = pid,
 		.code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED,
 		.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 		.user_usec = (uint64_t)use->ru_utime.tv_sec * 1000000 + (uint64_t)use->ru_utime.tv_usec,
 		.system_usec = (uint64_t)use->ru_stime.tv_sec * 1000000 + (uint64_t)use->ru_stime.tv_usec,
-		.peak_bytes = (uint64_t)use->ru_maxrss * 1024};
+		.peak_bytes = (uint64_t)use->ru_maxrss * 1024,
+		.at = at};
 	init_tell(socket, MESSAGE_END, &end, sizeof(end), NULL, 0);
 }
 
-static _Noreturn void init_end(int socket, const struct rusage *use, int status)
+static _Noreturn void init_end(int socket, uint64_t at, const struct rusage *use, int status)
 {
-	init_tell_end(socket, 0, use, status);
+	init_tell_end(socket, 0, at, use, status);
 	_exit(0);
 }
 
@@ -404,15 +405,19 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	struct rusage use;
 	memset(&use, 0, sizeof(use));
 	for (;;) {
-		pid_t pid = wait4(-1, &status, __WALL, &use);
+		/* Who sees that it is gone, gone from the list of processes too, has it after this. */
+		siginfo_t info = {.si_pid = 0};
+		const bool seen = waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | __WALL) == 0;
+		const uint64_t at = ipc_now_ns();
+		pid_t pid = seen ? wait4(info.si_pid, &status, __WALL, &use) : -1;
 		if (pid == first && (WIFEXITED(status) || WIFSIGNALED(status))) {
 			/* The program did not come to run: what its execveat() said, as nobody else could write there since. */
 			if (s->start->kind == START_EXEC && s->setup->outcome.error < 0)
 				init_tell(3, MESSAGE_FAILED, &s->setup->outcome, sizeof(struct outcome), NULL, 0);
-			init_end(3, &use, status);
+			init_end(3, at, &use, status);
 		}
 		if (s->start->pool == POOL_ZYGOTE && pid > 0 && pid != first)
-			init_tell_end(3, pid, &use, status);
+			init_tell_end(3, pid, at, &use, status);
 		if (pid < 0 && errno != EINTR)
 			_exit(1);
 	}

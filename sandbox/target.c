@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
+#define BLIND_MS 50
 #define RECORDS_MAX 64 /* that say that there is something to look at, between two looks */
 
 /* Memory that this process made itself, or has from its broker. ipc_map() asks more than a target may. */
@@ -121,8 +122,6 @@ bool status_take(struct airlock_target *t, bool answers)
 			memcpy(&t->end, m.data, sizeof(t->end));
 			t->ended = true;
 		}
-		if (t->ended && t->poll >= 0) /* else the poll descriptor would stay readable for it */
-			epoll_ctl(t->poll, EPOLL_CTL_DEL, t->status, NULL);
 	}
 	return false;
 }
@@ -178,7 +177,7 @@ PUBLIC int airlock_fd(const struct airlock_target *target)
 	pthread_mutex_lock(&t->forcing);
 	struct epoll_event e = {.events = EPOLLIN}, s = {.events = EPOLLIN | (t->forced ? EPOLLOUT : 0)};
 	int fd = epoll_create1(EPOLL_CLOEXEC), r = 0;
-	if (fd < 0 || (!t->ended && epoll_ctl(fd, EPOLL_CTL_ADD, t->status, &s) < 0) ||
+	if (fd < 0 || (!t->concluded && epoll_ctl(fd, EPOLL_CTL_ADD, t->status, &s) < 0) ||
 		(!t->silent && epoll_ctl(fd, EPOLL_CTL_ADD, t->channel, &e) < 0)) {
 		r = -errno;
 		if (fd >= 0)
@@ -208,6 +207,15 @@ static int dispatch_inside(struct airlock_target *t, int timeout_ms)
 	}
 }
 
+/* Said once: from then on the descriptor is not readable for it any more. */
+static int conclude(struct airlock_target *t)
+{
+	t->concluded = true;
+	if (t->poll >= 0)
+		epoll_ctl(t->poll, EPOLL_CTL_DEL, t->status, NULL);
+	return 2;
+}
+
 PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 {
 	if (target->inside)
@@ -227,14 +235,18 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 		if (message)
 			return 1;
 		if (target->ended)
-			return 2;
+			return conclude(target);
+		int ms = deadline_left(deadline), wake = target->ring.live ? airlock_fd(target) : -1; /* call_force() */
 		struct pollfd p[3] = {{.fd = target->status, .events = POLLIN},
 			{.fd = target->silent ? -1 : target->channel, .events = POLLIN},
-			{.fd = target->ring.live ? airlock_fd(target) : -1, .events = POLLIN}}; /* call_force() */
-		int ms = deadline_left(deadline);
+			{.fd = wake, .events = POLLIN}};
 		if (answered && ms == 0)
 			return 0;
-		int r = poll(p, 3, call_due_ms(target, ms));
+		int due = call_due_ms(target, ms);
+		/* There is no descriptor left to be woken by: that another thread cancels is seen all the same. */
+		if (wake < 0 && target->ring.live && (due < 0 || due > BLIND_MS))
+			due = BLIND_MS;
+		int r = poll(p, 3, due);
 		if (r < 0 && errno != EINTR)
 			return fail(-errno, "cannot wait: %s", strerror(errno));
 		if (r <= 0 && ms == 0)

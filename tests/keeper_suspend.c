@@ -152,6 +152,7 @@ static void suspended_stop(const struct airlock_policy *p)
 	airlock_suspend(t);
 	ssize_t n = airlock_call(t, "twice", &in, 1, &out, 1);
 	check(n == -EBUSY, "a call that nobody could end is not begun", "%zd", n);
+	o.timeout_ms = NET_MS;
 	int ticket = airlock_call_begin(t, "twice", &in, 1, 1, &o);
 	n = airlock_call_end(t, ticket, &out, 1, 100);
 	check(n == -EINPROGRESS, "one that is under way waits", "%zd %s", n, airlock_message());

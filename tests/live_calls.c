@@ -421,6 +421,7 @@ int main(int argc, char **argv)
 	}
 	tap_prefix = "hostile: ";
 	calls_hostile(stdio);
+	calls_ends(stdio);
 	airlock_policy_free(stdio);
 	airlock_policy_free(nothing);
 	return tap_failed != 0;
