@@ -15,6 +15,7 @@
 #include "sandbox/role_nested.h"
 
 #include "broker/limits.h"
+#include "sandbox/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,11 +177,13 @@ static int start_check(const struct nest *nest, struct start *s)
 	s->words_len = (uint32_t)nest->text_len;
 	s->umask = nest->umask & 0777;
 	s->nested = true;
+	s->core = 0;
 	s->name[sizeof(s->name) - 1] = 0;
 	for (char *c = s->name; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
-	if (!s->words_len || s->argc < 1 || s->argc > 65536 || s->envc > 65536 || s->shared > UINT64_C(1) << 40)
+	if (s->pool > POOL_FRESH || !s->words_len || s->argc < 1 || s->argc > 65536 || s->envc > 65536 ||
+		s->shared > UINT64_C(1) << 40)
 		return -EINVAL;
 	for (size_t i = 0; i < s->pass_count; i++) {
 		int as = s->pass_as[i];
@@ -296,19 +299,32 @@ static void unlist(struct nested *n)
 
 static void nested_fork(struct nested *n)
 {
-	pid_t parent = getpid();
-	report_hold(true);
-	exec_hold(true);
-	pid_t pid = fork();
-	int error = errno;
-	exec_hold(false);
-	report_hold(false);
+	pid_t parent = getpid(), pid = -1;
+	int go[2] = {-1, -1}, error = pipe2(go, O_CLOEXEC) < 0 ? errno : 0;
+	if (!error) {
+		report_hold(true);
+		exec_hold(true);
+		pid = fork();
+		error = pid < 0 ? errno : 0;
+		exec_hold(false);
+		report_hold(false);
+	}
 	if (pid == 0)
-		nested_become(n, parent);
-	int pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0) {
+		nested_become(n, parent, go);
+	n->pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	if (!error && n->pidfd < 0)
+		error = errno;
+	/* The target's limits, and that it stands still, are those of all that it starts. */
+	if (!error && n->child->ward)
+		error = -ward_add(n->child->ward, pid);
+	if (!error)
+		(void)!write(go[1], "", 1);
+	for (int i = 0; i < 2; i++)
+		if (go[i] >= 0)
+			close(go[i]);
+	if (error) {
 		struct outcome o;
-		outcome_set(&o, pid < 0 ? -error : -EMFILE, 0, "the broker cannot fork another");
+		outcome_set(&o, -error, 0, "the broker cannot fork another");
 		ipc_send(n->control, &(struct ipc_message){.type = MESSAGE_READY, .len = sizeof(o), .data = &o}, false);
 		if (pid > 0) {
 			kill(pid, SIGKILL);
@@ -324,11 +340,10 @@ static void nested_fork(struct nested *n)
 	nest_free(n->nest);
 	n->nest = NULL;
 	n->pid = pid;
-	n->pidfd = pidfd;
 	n->deadline = -1;
 	limits_wake(&me.b);
 	n->watch = (struct watch){.kind = WATCH_NESTED_END, .nested = n};
-	watch(pidfd, EPOLLIN, &n->watch);
+	watch(n->pidfd, EPOLLIN, &n->watch);
 }
 
 /* For this thread, which alone takes anything off the list; lanes add in front of what it sees. */
@@ -369,7 +384,8 @@ static void nested_end(struct nested *n)
 	if (n->ending)
 		return;
 	n->ending = true;
-	n->deadline = ipc_now_ms() + PATIENCE_MS;
+	/* What is frozen with its target does not see that. */
+	n->deadline = ipc_now_ms() + (n->child->suspended && n->child->ward ? 0 : PATIENCE_MS);
 	pthread_mutex_lock(&lock);
 	close(n->link); /* its sign to end */
 	n->link = -1;

@@ -3,9 +3,10 @@
  * Owns the question below which directory of the cgroup v2 hierarchy targets may have cgroups of their own. Runs in the host.
  *
  * A cgroup that hands controllers on may have no processes itself, and one that a service manager did not delegate is its
- * own to arrange. So that is the parent of the host's cgroup, where the host already stands in a leaf of what was delegated;
- * or the host's own, from which its processes are moved into a leaf ("airlock") first. Where no systemd runs, write access
- * is taken for delegation, but then nobody else's processes are moved.
+ * own to arrange. So that is the parent of the host's cgroup, where the host already stands in a leaf of what was delegated,
+ * and that leaf has no limits which targets beside it would escape from; or the host's own, from which its processes are moved
+ * into a leaf ("airlock") first. Where no systemd runs, write access is taken for delegation, but then nobody else's processes
+ * are moved.
  */
 #include "sandbox/cgroup.h"
 
@@ -110,7 +111,7 @@ static bool mount_find(char root[PATH_MAX], char point[PATH_MAX])
 	return found;
 }
 
-static int own_open(void)
+static int own_open(bool *leaf)
 {
 	char root[PATH_MAX], point[PATH_MAX], path[3 * PATH_MAX], text[TEXT];
 	if (!mount_find(root, point))
@@ -125,6 +126,7 @@ static int own_open(void)
 	if (!end)
 		return -ENOENT;
 	*end = 0;
+	*leaf = strcmp(strrchr(line, '/'), "/" HOST_LEAF) == 0;
 	size_t len = strlen(root);
 	/* From within a cgroup namespace what lies above is "/..". */
 	if (strncmp(line, "/..", 3) == 0)
@@ -165,11 +167,30 @@ static int leave(int own)
 	return -EBUSY;
 }
 
-/* Below the parent of own, or own. Takes own. */
-static int base_of(int own, const struct policy *p, bool change)
+/* Whether somebody limited what is in it. */
+static bool limited(int dir)
+{
+	static const char *const files[] = {"memory.max", "memory.high", "pids.max", "cpu.max"};
+	char text[TEXT];
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (text_at(dir, files[i], text) && strncmp(text, "max", 3) != 0)
+			return true;
+	return false;
+}
+
+/* Whether targets may be beside own and not in it: only where nobody but the host arranges what is below the parent, and
+ * where own holds nothing that they would escape from. */
+static bool beside(int own, int parent, bool leaf)
+{
+	const bool top = faccessat(parent, "cgroup.events", F_OK, 0) < 0;
+	return ours(parent) && (marked(parent) || (leaf && !top)) && !marked(own) && !limited(own);
+}
+
+/* Below the parent of own, or own. leaf: own has the name that leave() gives. Takes own. */
+static int base_of(int own, const struct policy *p, bool leaf, bool change)
 {
 	int parent = openat(own, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = -EACCES;
-	if (parent >= 0 && ours(parent) && controllers_in(parent, "cgroup.controllers", p) &&
+	if (parent >= 0 && beside(own, parent, leaf) && controllers_in(parent, "cgroup.controllers", p) &&
 		(!change || enable(parent, p) == 0)) {
 		close(own);
 		return parent;
@@ -198,8 +219,9 @@ int cgroup_base(const struct policy *p, bool change)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	pthread_mutex_lock(&lock);
-	int own = own_open();
-	int r = own < 0 ? own : base_of(own, p, change);
+	bool leaf;
+	int own = own_open(&leaf);
+	int r = own < 0 ? own : base_of(own, p, leaf, change);
 	pthread_mutex_unlock(&lock);
 	return r;
 }

@@ -20,6 +20,9 @@ const char *cgroup_why(int error);
 int warden_start(int base, const char *name);
 /* A cgroup with the policy's limits that pid is the first of: its number (> 0), or a negative errno. */
 int ward_make(const struct policy *p, pid_t pid);
+/* pid, and all that it forks from now on, are in it, too: the broker of what its target starts. */
+int ward_add(int number, pid_t pid);
+/* -ECHILD: there is no warden any more. */
 int ward_freeze(int number, bool frozen);
 void ward_trim(int number);
 /* Nothing is left of it. How often the kernel killed in it for want of memory. */

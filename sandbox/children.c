@@ -344,13 +344,20 @@ static void setup_forget(struct child *c)
 	c->setup = NULL;
 }
 
+static void unserved(struct child *c, int error)
+{
+	child_started(c, error,
+		error == -EMFILE ? "the broker cannot serve the target" NO_DESCRIPTORS
+				 : "the broker cannot serve the target");
+	child_kill(c, ENDED_BY_HOST);
+}
+
 /* On the lane's thread. No request is taken before this returns, and the target's end is not told before it. */
 static void on_born(void *arg, int error)
 {
 	struct child *c = arg;
 	if (error < 0) {
-		child_started(c, error, "the broker cannot serve the target");
-		child_kill(c, ENDED_BY_HOST);
+		unserved(c, error);
 		return;
 	}
 	pthread_mutex_lock(&c->birth);
@@ -388,7 +395,7 @@ static void serve(struct child *c, struct ipc_message *m)
 		f->nest = &nested_ops;
 	m->fds[0] = -1;
 	pid_t first = c->first = pid_of(f->pidfd); /* as we see it: init knows only its own namespace's number */
-	int r = first > 0 ? 0 : -ESRCH;
+	int r = first > 0 ? 0 : first;
 	if (r == 0 && c->forks)
 		r = zygote_prepare(f, first, fork_barren, forks_ready);
 	if (r == 0) {
@@ -403,8 +410,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	if (r == -ESRCH)
 		return;
 	if (r < 0) {
-		child_started(c, r, "the broker cannot serve the target");
-		child_kill(c, ENDED_BY_HOST);
+		unserved(c, r);
 		return;
 	}
 	c->family_runs = true;
@@ -438,6 +444,9 @@ void init_says(struct child *c)
 		}
 		ipc_message_close(&m);
 	}
+	/* There was no number left for its first process, and who that is does not come again. */
+	if (r == -EPROTO && !c->family_runs)
+		unserved(c, -EMFILE);
 	if (r == 0) {
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->init_socket, NULL);
 		nested_end_of(c);

@@ -163,6 +163,9 @@ int forker_fork(const struct starting *s, int words, int *pidfd)
 	if (answered && r > 0)
 		(void)!write(go[1], "", 1);
 	close(go[1]);
+	/* Of an init that was forked all the same, and ends as nobody tells it to go on; and of the starter. */
+	if (!answered || r == -EMFILE)
+		orphans_expect();
 	if (answered)
 		return r < 0 ? r : 0;
 	/* It was killed, perhaps after it had forked an init, which then ends, too. */

@@ -64,18 +64,23 @@ void unwatch(int fd)
 pid_t pid_of(int pidfd)
 {
 	char path[64], line[128];
-	pid_t pid = -1;
+	pid_t pid = 0;
 	snprintf(path, sizeof(path), "%d", pidfd);
 	int fd = openat(me.fdinfo, path, O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	while (f && fgets(line, sizeof(line), f))
+	if (fd < 0)
+		return -errno;
+	FILE *f = fdopen(fd, "r");
+	if (!f) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (fgets(line, sizeof(line), f))
 		if (strncmp(line, "Pid:", 4) == 0) {
 			pid = (pid_t)strtol(line + 4, NULL, 10);
 			break;
 		}
-	if (f)
-		fclose(f);
-	return pid;
+	fclose(f);
+	return pid > 0 ? pid : -ESRCH;
 }
 
 /* ---- hello ---- */

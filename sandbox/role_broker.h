@@ -99,7 +99,7 @@ void outcome_set(struct outcome *o, int error, unsigned layers, const char *text
 _Noreturn void give_up(int error, const char *text); /* before READY */
 void watch(int fd, uint32_t events, struct watch *w);
 void unwatch(int fd); /* and close it */
-pid_t pid_of(int pidfd); /* as the broker sees it */
+pid_t pid_of(int pidfd); /* as the broker sees it; -ESRCH: it has ended, or another negative errno */
 void limits_watch(void); /* what tells of bytes, once there is an epoll */
 _Noreturn void broker_loop(void);
 
@@ -160,6 +160,7 @@ void nested_end_all(void);
 void nested_await_all(void);
 void nested_await(int init_pidfd); /* for a target's end, and whatever was nested in it */
 bool nested_may_start(void);
+void orphans_expect(void); /* a child of the first thread ends soon that nobody waits for */
 
 /* broker_in_place.c */
 void in_place(void);

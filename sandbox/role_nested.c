@@ -137,11 +137,12 @@ static void nested_confine(void)
 		give_up(r, "cannot compile the filter");
 }
 
-_Noreturn void nested_become(struct nested *n, pid_t parent)
+_Noreturn void nested_become(struct nested *n, pid_t parent, const int go[2])
 {
-	char hello[sizeof(me.hello.program)];
+	char hello[sizeof(me.hello.program)], byte;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || descriptors_keep(n, &me.b) < 0)
+	close(go[1]);
+	if (getppid() != parent || read(go[0], &byte, 1) != 1 || descriptors_keep(n, &me.b) < 0)
 		_exit(1);
 	setproctitle("-%s: airlock nested broker", me.hello.name);
 	snprintf(hello, sizeof(hello), "%s", n->nest->path);

@@ -23,7 +23,8 @@ struct nested {
 };
 
 /* role_nested.c: in the fork */
-_Noreturn void nested_become(struct nested *n, pid_t parent);
+/* It begins when there is something to read from go, which are both ends of a pipe. */
+_Noreturn void nested_become(struct nested *n, pid_t parent, const int go[2]);
 /* broker_nested.c */
 void nested_forget(unsigned share);
 

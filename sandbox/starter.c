@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -352,6 +353,15 @@ static void on_stop(int number, siginfo_t *info, void *context)
 	errno = error;
 }
 
+static void stops_block(void)
+{
+	sigset_t stops;
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGNAL_STOP);
+	sigaddset(&stops, SIGNAL_GO_ON);
+	sigprocmask(SIG_BLOCK, &stops, NULL);
+}
+
 static void stops_take(int socket)
 {
 	struct sigaction action = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -398,9 +408,17 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	stops_take(s->init); /* before the broker knows that there is somebody to stop */
 	init_tell(s->init, MESSAGE_FIRST, NULL, 0, &pidfd, 1);
 	int keep[] = {s->init}, to[] = {3};
+	/* Not between the two: what it says would be lost, and the host waits for it. */
+	stops_block();
 	if (descriptors_place(keep, to, 1) < 0)
 		_exit(1);
 	stop_socket = 3;
+	signals_unblock();
+	/* The broker may have died after it wrote and before prctl, whose signal then never comes. Nobody has the other end of
+	 * this but the broker, now that it is not here, too. */
+	struct pollfd other = {3, 0, 0};
+	if (poll(&other, 1, 0) == 1)
+		_exit(1);
 	int status = 0;
 	struct rusage use;
 	memset(&use, 0, sizeof(use));

@@ -34,8 +34,11 @@ static void tell(struct child *c, int error, const char *text)
 /* 0 or a negative errno; 1: init will say when it is done. */
 static int signal_all(struct child *c, bool stop)
 {
-	if (c->ward) /* init stands still with the others; SIGKILL ends it all the same */
-		return ward_freeze(c->ward, stop);
+	/* init stands still with the others; SIGKILL ends it all the same. */
+	const int r = c->ward ? ward_freeze(c->ward, stop) : -ECHILD;
+	if (r != -ECHILD)
+		return r;
+	c->ward = 0;
 	if (c->zygote) /* it may not have been forked yet */
 		return instance_signal(&c->zygote->family, c->instance, stop ? SIGSTOP : SIGCONT) ? 0 : -ESRCH;
 	if (!(me.b.layers & AIRLOCK_LAYER_PID))

@@ -22,8 +22,13 @@
 #define WARDS_MAX 4096
 #define AGAIN_MS 20 /* between attempts to remove what is not empty yet */
 #define LAST_MS 10000 /* without a broker */
+#define FREEZE_MS                                                                                                      \
+	100 /* for all to stand still; a thread whose call the broker holds is not counted before its answer */
+#define TRIM_STEP "4M" /* given back between two looks at the socket */
+#define TRIM_STEPS 16
+#define NUMBERS_TRIED 16
 
-enum ward_op { WARD_MAKE, WARD_FREEZE, WARD_THAW, WARD_TRIM, WARD_END };
+enum ward_op { WARD_MAKE, WARD_ADD, WARD_FREEZE, WARD_THAW, WARD_TRIM, WARD_END };
 struct ward {
 	uint32_t op, number;
 	int32_t pid;
@@ -41,6 +46,7 @@ struct warded {
 static struct {
 	uint32_t number; /* 0: free */
 	bool ends;
+	unsigned trim; /* steps that are left */
 } wards[WARDS_MAX];
 static int base;
 static pid_t broker;
@@ -83,6 +89,7 @@ static int made(const struct ward *w)
 		return -errno;
 	wards[at].number = w->number;
 	wards[at].ends = false;
+	wards[at].trim = 0;
 	int r = ward_number(w->number, "memory.max", w->memory);
 	/* init is one of them. */
 	r = r < 0 || w->processes == LIMIT_NONE ? r : ward_number(w->number, "pids.max", w->processes + 1);
@@ -92,17 +99,56 @@ static int made(const struct ward *w)
 	return r;
 }
 
-static uint64_t killed(uint32_t number)
+/* The broker of what its target starts is one of them from its first moment, and so is all that it forks. It counts the
+ * processes itself, and its own threads are none of the target's. */
+static int added(const struct ward *w)
+{
+	ward_write(w->number, "pids.max", "max");
+	return ward_number(w->number, "cgroup.procs", (uint64_t)w->pid);
+}
+
+/* What one of its files says behind key. */
+static uint64_t ward_says(uint32_t number, const char *file, const char *key)
 {
 	char path[96], text[512];
-	snprintf(path, sizeof(path), "airlock-%d-%u/memory.events", (int)broker, number);
+	snprintf(path, sizeof(path), "airlock-%d-%u/%s", (int)broker, number, file);
 	int fd = openat(base, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (fd >= 0)
 		close(fd);
 	text[n < 0 ? 0 : n] = 0;
-	const char *line = strstr(text, "oom_kill ");
-	return line ? strtoull(line + sizeof("oom_kill ") - 1, NULL, 10) : 0;
+	const char *line = strstr(text, key);
+	return line ? strtoull(line + strlen(key), NULL, 10) : 0;
+}
+
+/* The kernel freezes later than it says so. */
+static int frozen(uint32_t number)
+{
+	int r = ward_write(number, "cgroup.freeze", "1");
+	for (int ms = 0; r == 0 && ms < FREEZE_MS && !ward_says(number, "cgroup.events", "frozen "); ms++)
+		poll(NULL, 0, 1);
+	return r;
+}
+
+static void trim(uint32_t number)
+{
+	for (size_t i = 0; i < WARDS_MAX; i++)
+		if (wards[i].number == number)
+			wards[i].trim = TRIM_STEPS;
+}
+
+/* A step, and whether there are more. A kernel before 5.19 has none, and where that much is not to be had there is no next. */
+static bool trim_step(void)
+{
+	for (size_t i = 0; i < WARDS_MAX; i++) {
+		if (!wards[i].number || !wards[i].trim)
+			continue;
+		wards[i].trim--;
+		if (ward_write(wards[i].number, "memory.reclaim", TRIM_STEP) < 0)
+			wards[i].trim = 0;
+		return true;
+	}
+	return false;
 }
 
 static void ended(uint32_t number)
@@ -136,16 +182,20 @@ static struct warded answer(const struct ward *w)
 	case WARD_MAKE:
 		a.error = made(w);
 		break;
+	case WARD_ADD:
+		a.error = added(w);
+		break;
 	case WARD_FREEZE:
+		a.error = frozen(w->number);
+		break;
 	case WARD_THAW:
-		a.error = ward_write(w->number, "cgroup.freeze", w->op == WARD_FREEZE ? "1" : "0");
+		a.error = ward_write(w->number, "cgroup.freeze", "0");
 		break;
 	case WARD_TRIM:
-		/* Not waited for; a kernel before 5.19 has none. */
-		ward_write(w->number, "memory.reclaim", "64M");
+		trim(w->number); /* not waited for */
 		break;
 	case WARD_END:
-		a.killed = killed(w->number);
+		a.killed = ward_says(w->number, "memory.events", "oom_kill ");
 		ended(w->number);
 		break;
 	default:
@@ -161,7 +211,8 @@ static _Noreturn void serve(int socket)
 	struct ward w;
 	for (;;) {
 		struct pollfd p = {.fd = socket, .events = POLLIN};
-		if (poll(&p, 1, remove_ended() ? AGAIN_MS : -1) < 1)
+		const bool left = remove_ended();
+		if (poll(&p, 1, trim_step() ? 0 : left ? AGAIN_MS : -1) < 1)
 			continue;
 		if (ipc_recv(socket, buffer, sizeof(buffer), 0, &m, true) != 1 || m.len != sizeof(w))
 			break;
@@ -236,14 +287,23 @@ static struct warded ask(const struct ward *w)
 int ward_make(const struct policy *p, pid_t pid)
 {
 	static uint32_t numbers;
-	const struct ward w = {.op = WARD_MAKE,
-		.number = ++numbers,
+	struct ward w = {.op = WARD_MAKE,
 		.pid = pid,
 		.memory = p->limits[LIMIT_MEMORY],
 		.processes = p->limits[LIMIT_PROCESSES],
 		.weight = p->limits[LIMIT_WEIGHT]};
-	int r = ask(&w).error;
+	int r = -EEXIST;
+	/* What a broker of the same number left whose warden was killed, too. */
+	for (int i = 0; r == -EEXIST && i < NUMBERS_TRIED; i++) {
+		w.number = ++numbers;
+		r = ask(&w).error;
+	}
 	return r < 0 ? r : (int)w.number;
+}
+
+int ward_add(int number, pid_t pid)
+{
+	return ask(&(struct ward){.op = WARD_ADD, .number = (uint32_t)number, .pid = pid}).error;
 }
 
 int ward_freeze(int number, bool frozen)
