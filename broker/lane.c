@@ -227,12 +227,8 @@ static int lane_start(struct family *f)
 
 int family_start(struct family *f, pid_t first, int cwd, mode_t umask)
 {
-	int domain;
-	socklen_t len = sizeof(domain);
 	f->pidns = -1;
 	f->first = first;
-	f->carrier = getsockopt(f->listener, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ? &carrier_listener
-										       : &carrier_socket;
 	pthread_mutex_init(&f->lock, NULL);
 	int err = state_start(f, first, cwd, umask);
 	if (!err)

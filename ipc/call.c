@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * This file owns the target's end of calls through shared memory, where no call but futex may be counted on, and what the
- * broker says there. That of call n is the (n mod IPC_CALL_ENTRIES)th entry; after n comes n + 1 or, where nothing else is
- * under way, n + IPC_CALL_ENTRIES, which has the same entry. Its state goes ASKED --target--> ANSWERED, with ASKED --target--> BACK --host--> BACK_DONE between for each callback.
+ * This file owns the target's end of calls through shared memory, where no call but futex may be counted on, and what
+ * the broker says there. That of call n is the (n mod IPC_CALL_ENTRIES)th entry; after n comes n + 1 or, where nothing
+ * else is under way, n + IPC_CALL_ENTRIES, which has the same entry. Its state goes ASKED --target--> ANSWERED, with
+ * ASKED --target--> BACK --host--> BACK_DONE between for each callback.
  */
 #include "ipc/bell.h"
 

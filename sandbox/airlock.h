@@ -2,11 +2,11 @@
 /*
  * airlock: put code you do not trust behind a door.
  *
- * Functions return 0 or a count, or a negative errno; they neither read nor set errno. Out parameters are
- * untouched on failure, and airlock_message() then says in one line what went wrong. Pointers must not be NULL
- * unless a comment says so. Errors that any function may give: -EINVAL (an argument makes no sense), -ENOMEM,
- * -EMFILE. Structures that begin with their size begin as their _INIT: -E2BIG when they were made for a newer version, and
- * ask for what this one does not know. A policy is built by one thread and then only read; everything else may be called from any thread, one
+ * Functions return 0 or a count, or a negative errno; they neither read nor set errno. Out parameters are untouched on
+ * failure, and airlock_message() then says in one line what went wrong. Pointers must not be NULL unless a comment says
+ * so. Errors that any function may give: -EINVAL (an argument makes no sense), -ENOMEM, -EMFILE. Structures that begin
+ * with their size begin as their _INIT: -E2BIG when they were made for a newer version, and ask for what this one does
+ * not know. A policy is built by one thread and then only read; everything else may be called from any thread, one
  * thread at a time per object.
  */
 #ifndef AIRLOCK_H
@@ -100,12 +100,13 @@ enum airlock_decision {
 	AIRLOCK_ALLOW_ONCE, /* the calls that wait for this answer */
 	AIRLOCK_ALLOW_TARGET, /* this address, as long as the target lives */
 };
-/* Called by airlock_dispatch(), airlock_wait() and airlock_call(), which say -EBUSY when it calls them on the same target;
- * nor may it free that. The target's thread waits for the answer as it would for a connection, and nobody else does. */
+/* Called by airlock_dispatch(), airlock_wait() and airlock_call(), which say -EBUSY when it calls them on the same
+ * target; nor may it free that. The target's thread waits for the answer as it would for a connection, and nobody else
+ * does. */
 typedef enum airlock_decision (*airlock_ask)(
 	void *arg, struct airlock_target *target, const struct airlock_question *question);
-/* Asks the host what no address covers, of targets with the promise inet. NULL: nobody. Not for airlock_enter() (-EINVAL),
- * not in a target (-EPERM). */
+/* Asks the host what no address covers, of targets with the promise inet. NULL: nobody. Not for airlock_enter()
+ * (-EINVAL), not in a target (-EPERM). */
 int airlock_policy_ask(struct airlock_policy *policy, airlock_ask ask, void *arg);
 
 int airlock_policy_limit(struct airlock_policy *policy, enum airlock_limit limit, uint64_t value);
@@ -165,9 +166,9 @@ void airlock_register(struct airlock_symbol *symbol);
 #define AIRLOCK_ENTRY(id) AIRLOCK_SYMBOL_(id, 0, id)
 
 /* What a target may call in its host, by airlock_call_host(): runs in the thread that is in airlock_call(),
- * airlock_call_end(), airlock_dispatch() or airlock_pool_call(). in is a copy, of at most 64 KiB; returns the bytes written to
- * out (of cap, at most 64 KiB), or a negative number of its own. It may not use the target. These come as an array: their
- * size stays as it is. */
+ * airlock_call_end(), airlock_dispatch() or airlock_pool_call(). in is a copy, of at most 64 KiB; returns the bytes
+ * written to out (of cap, at most 64 KiB), or a negative number of its own. It may not use the target. These come as an
+ * array: their size stays as it is. */
 struct airlock_callback {
 	const char *name;
 	ssize_t (*function)(void *arg, const void *in, size_t len, void *out, size_t cap);
@@ -240,8 +241,8 @@ struct airlock_message {
 	}
 
 /* Starts a target from the program's own image. With entry NULL it serves airlock_call(); else it runs that
- * AIRLOCK_ENTRY with argv (NULL for none). *out is the caller's, to airlock_free(). options may be NULL. In a target it is
- * one of its own: -EPERM when the policy asks for more than the target has itself. */
+ * AIRLOCK_ENTRY with argv (NULL for none). *out is the caller's, to airlock_free(). options may be NULL. In a target it
+ * is one of its own: -EPERM when the policy asks for more than the target has itself. */
 int airlock_start(struct airlock_target **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options);
 
@@ -273,18 +274,18 @@ struct airlock_call_options {
 	{                                                                                                              \
 		sizeof(struct airlock_call_options), -1, 0, 0, 0                                                       \
 	}
-/* As airlock_call(), and: -ETIMEDOUT, -ECANCELED (by airlock_cancel()): the target is killed unless its function returned
- * within grace_ms. */
+/* As airlock_call(), and: -ETIMEDOUT, -ECANCELED (by airlock_cancel()): the target is killed unless its function
+ * returned within grace_ms. */
 ssize_t airlock_call_with(struct airlock_target *target, const char *function, const void *in, size_t len, void *out,
 	size_t cap, const struct airlock_call_options *options);
 
-/* Calls that are not waited for: up to 32 are under way at once, and are answered in their order. Returns a ticket (> 0);
- * -EAGAIN when there is no room. in is copied. airlock_dispatch() returns 3 when one is answered. A deadline is kept by
- * airlock_dispatch() and airlock_call_end(). */
+/* Calls that are not waited for: up to 32 are under way at once, and are answered in their order. Returns a ticket
+ * above 0; -EAGAIN when there is no room. in is copied. airlock_dispatch() returns 3 when one is answered. A deadline is
+ * kept by airlock_dispatch() and airlock_call_end(). */
 int airlock_call_begin(struct airlock_target *target, const char *function, const void *in, size_t len, size_t cap,
 	const struct airlock_call_options *options);
-/* What the function returned, as airlock_call(). -EINPROGRESS when it is not known within timeout_ms (0: at once; -1: waits);
- * anything else ends the ticket. -EINVAL for no ticket. */
+/* What the function returned, as airlock_call(). -EINPROGRESS when it is not known within timeout_ms (0: at once; -1:
+ * waits); anything else ends the ticket. -EINVAL for no ticket. */
 ssize_t airlock_call_end(struct airlock_target *target, int ticket, void *out, size_t cap, int timeout_ms);
 /* From any thread: the calls under way are to end. */
 void airlock_cancel(struct airlock_target *target);
@@ -293,16 +294,16 @@ void airlock_cancel(struct airlock_target *target);
 int airlock_buffer_new(struct airlock_buffer **out, size_t len);
 void *airlock_buffer_data(const struct airlock_buffer *buffer);
 size_t airlock_buffer_size(const struct airlock_buffer *buffer);
-/* After this nobody can change it any more, the host included, and it cannot be lent writable again; the data stays where it
- * is. -EBUSY: a target still holds on to it and can change it whenever it likes: copy what you need and check the copy, or
- * end that target first. (A target's own end of a lend lets go when the call ends.) -EPERM: a target has sealed it against
- * that: copy, and check the copy. */
+/* After this nobody can change it any more, the host included, and it cannot be lent writable again; the data stays
+ * where it is. -EBUSY: a target still holds on to it and can change it whenever it likes: copy what you need and check
+ * the copy, or end that target first. (A target's own end of a lend lets go when the call ends.) -EPERM: a target has
+ * sealed it against that: copy, and check the copy. */
 int airlock_buffer_revoke(struct airlock_buffer *buffer);
 void airlock_buffer_free(struct airlock_buffer *buffer);
 
 /* ---- in a target, while it runs an AIRLOCK_FUNCTION ---- */
-/* A buffer that was lent for this call; NULL when there is none. Valid until the function returns. len and writable may be
- * NULL. */
+/* A buffer that was lent for this call; NULL when there is none. Valid until the function returns. len and writable may
+ * be NULL. */
 void *airlock_lent(unsigned index, size_t *len, int *writable);
 /* Calls one of the host's airlock_callbacks. What it returned; -ENOSYS, -EMSGSIZE, -EPROTO outside of a call. */
 ssize_t airlock_call_host(const char *name, const void *in, size_t len, void *out, size_t cap);
@@ -338,13 +339,13 @@ struct airlock_pool_stats {
 	{                                                                                                              \
 		sizeof(struct airlock_pool_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                     \
 	}
-/* The policy must live as long as the pool. options may be NULL. Where forks of one zygote would be less apart than targets
- * are (the promises proc or exec; limits processes, connects, traffic; airlock_policy_ask(); without stdio; in a target)
- * targets are fresh, and airlock_message() says so. */
+/* The policy must live as long as the pool. options may be NULL. Where forks of one zygote would be less apart than
+ * targets are (the promises proc or exec; limits processes, connects, traffic; airlock_policy_ask(); without stdio; in
+ * a target) targets are fresh, and airlock_message() says so. */
 int airlock_pool_new(
 	struct airlock_pool **out, const struct airlock_policy *policy, const struct airlock_pool_options *options);
-/* From any number of threads. As airlock_call(), each on a target of its own; returns exactly once, whatever becomes of the
- * target. *status (begins as AIRLOCK_STATUS_INIT; NULL: not wanted) says how the target stands or ended. */
+/* From any number of threads. As airlock_call(), each on a target of its own; returns exactly once, whatever becomes of
+ * the target. *status (begins as AIRLOCK_STATUS_INIT; NULL: not wanted) says how the target stands or ended. */
 ssize_t airlock_pool_call(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
 	size_t cap, struct airlock_status *status);
 ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *function, const void *in, size_t len, void *out,
@@ -361,15 +362,15 @@ void airlock_pool_free(struct airlock_pool *pool);
  * airlock_dispatch(). -ETIMEDOUT, -EPIPE; -EBUSY for one that is suspended, -EOPNOTSUPP for airlock_exec(). That it
  * answers says that it wants to be thought well, and no more. */
 int airlock_ping(struct airlock_target *target, int timeout_ms);
-/* Asks it to end (calls: after the one it is in; an AIRLOCK_ENTRY: airlock_dispatch() returns 2; a program: SIGTERM), kills it
- * after grace_ms, and waits: as airlock_wait(). */
+/* Asks it to end (calls: after the one it is in; an AIRLOCK_ENTRY: airlock_dispatch() returns 2; a program: SIGTERM),
+ * kills it after grace_ms, and waits: as airlock_wait(). */
 int airlock_stop(struct airlock_target *target, int grace_ms, struct airlock_status *status);
-/* All its processes stand still and go on: by its cgroup's freezer, else by SIGSTOP, which a hostile one can undo for moments.
- * Limits of time go on counting. -EOPNOTSUPP without a pid namespace. */
+/* All its processes stand still and go on: by its cgroup's freezer, else by SIGSTOP, which a hostile one can undo for
+ * moments. Limits of time go on counting. -EOPNOTSUPP without a pid namespace. */
 int airlock_suspend(struct airlock_target *target);
 int airlock_resume(struct airlock_target *target);
-/* Under memory pressure: gives back what of the shared memory no call uses, and has the kernel page out what the target does
- * not need now. */
+/* Under memory pressure: gives back what of the shared memory no call uses, and has the kernel page out what the target
+ * does not need now. */
 int airlock_trim(struct airlock_target *target);
 
 struct airlock_keeper_options {
@@ -392,9 +393,9 @@ struct airlock_keeper_options {
 	{                                                                                                              \
 		sizeof(struct airlock_keeper_options), 0, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0                                \
 	}
-/* Starts an AIRLOCK_ENTRY (or, entry NULL and argv, nothing else than airlock_start() does) and starts it again when it ends. No
- * thread, no signal handler: what is due is done in airlock_keeper_dispatch(). policy and what options point to must live as
- * long as it. */
+/* Starts an AIRLOCK_ENTRY (or, entry NULL and argv, nothing else than airlock_start() does) and starts it again when it
+ * ends. No thread, no signal handler: what is due is done in airlock_keeper_dispatch(). policy and what options point
+ * to must live as long as it. */
 int airlock_keeper_new(struct airlock_keeper **out, const struct airlock_policy *policy, const char *entry,
 	char *const argv[], const struct airlock_options *options, const struct airlock_keeper_options *keep);
 /* The one that runs; NULL between two and when it was given up. */
@@ -412,8 +413,8 @@ int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
  * airlock_dispatch() has said 2. -EMFILE when none is left. */
 int airlock_fd(const struct airlock_target *target);
 
-/* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 3: a call that airlock_call_begin() began
- * is answered, 2: the target ended, 0: nothing. */
+/* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 3: a call that airlock_call_begin()
+ * began is answered, 2: the target ended, 0: nothing. */
 int airlock_dispatch(struct airlock_target *target, int timeout_ms);
 
 /* Waits for the end. 0 when it ended and *status (NULL: not wanted) is filled; -ETIMEDOUT when it still runs (then also
@@ -448,8 +449,9 @@ const char *airlock_layer_name(unsigned layer);
 /* Why the layer cannot be had here and what would give it, or NULL when it can. */
 const char *airlock_layer_missing(unsigned layer);
 
-/* This thread's last failure in one line; never NULL. Valid until the thread's next failing call. After airlock_start(),
- * airlock_exec() and airlock_enter() that succeeded: what of the policy is served otherwise than asked, or "". */
+/* This thread's last failure in one line; never NULL. Valid until the thread's next failing call. After
+ * airlock_start(), airlock_exec() and airlock_enter() that succeeded: what of the policy is served otherwise than
+ * asked, or "". */
 const char *airlock_message(void);
 
 #ifdef __cplusplus

@@ -27,9 +27,10 @@
 #define PASS_MAX 48
 
 enum message_type {
-	MESSAGE_HELLO, /* host to broker: struct hello; policy text, host's pidfd, image [, log] [, program] [, setup] */
+	MESSAGE_HELLO, /* host to broker: struct hello; policy text, host's pidfd, and as it says: [image] [, proc] [, log]
+			  [, program] [, setup] [, terminal] [, cgroup] */
 	MESSAGE_READY, /* broker to host: struct outcome */
-	MESSAGE_START, /* host to broker: struct start; status, 0, 1, 2, channel, call, cwd, words [, passed...] */
+	MESSAGE_START, /* host to broker: struct start; status, 0, 1, 2, channel, call, cwd, words [, passed...] [, core] */
 	MESSAGE_STARTED, /* broker to host, by the target's status socket from here: struct outcome */
 	MESSAGE_REFUSAL, /* struct refusal */
 	MESSAGE_ENDED, /* struct ended */
@@ -147,11 +148,11 @@ struct ended {
 };
 enum ended_why { ENDED_BY_ITSELF, ENDED_BY_HOST, ENDED_BY_WALL, ENDED_BY_VIOLATION, ENDED_BY_TRAFFIC, ENDED_BY_MEMORY };
 
-/* Shared memory of broker, init and a starting target, gone before hostile input comes. */
 /* Of broker to init, which is known by coming from outside of its pid namespace: nobody inside can look like that. */
 #define SIGNAL_STOP SIGUSR1
 #define SIGNAL_GO_ON SIGUSR2
 
+/* Shared memory of broker, init and a starting target, gone before hostile input comes. */
 enum setup_state { SETUP_NEW, SETUP_CONFINED, SETUP_FAILED, SETUP_SERVED };
 struct setup {
 	_Atomic uint32_t state; /* futex word */

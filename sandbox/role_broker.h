@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What the files of the broker's role share: role_broker.c (hello, set-up, the control loop), broker_grants.c (what a
- * loader and the image need, filters), children.c (targets), broker_in_place.c. All run on the broker's first thread. */
+ * loader and the image need, filters), children.c (targets), forker.c (the inits of all but the first), forks.c (forks
+ * of zygotes), suspend.c, broker_lends.c (buffers), warden.c (cgroups), broker_nested.c (targets' own brokers),
+ * broker_in_place.c. All run on the broker's first thread, or in forks of it. */
 #ifndef AIRLOCK_ROLE_BROKER_H
 #define AIRLOCK_ROLE_BROKER_H
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of this folder share. Who runs where:
- *   host      policy.c spawn.c start.c target.c buffer.c prewarm.c probe.c message.c   in the application
- *   broker    role_broker.c broker_grants.c children.c broker_in_place.c       in the image executed again
- *             user.c nursery.c direct.c direct_root.c, starter.c up to its fork
+ *   host      policy.c spawn.c start.c target.c call.c ending.c buffer.c       in the application
+ *             steer.c keeper.c pool.c slots.c cgroup.c prewarm.c probe.c
+ *   broker    role_broker.c broker_grants.c broker_lends.c children.c          in the image executed again
+ *             forks.c suspend.c broker_in_place.c user.c nursery.c direct.c direct_root.c, starter.c up to its fork
  *             broker_nested.c role_nested.c (of targets that targets start)
+ *   beside it forker.c (forks the inits of further targets) warden.c (cgroups), each a fork of the broker
  *   init      starter.c (after its fork)                                      pid 1 of a target's pid namespace
- *   target    starter.c (pid 2, until exec) role_target.c layers.c            what is confined
- *   in place  in_place.c pledge.c layers.c                                    the application, confining itself
+ *   target    starter.c (pid 2, until exec) role_target.c layers.c serve.c    what is confined
+ *             lent.c crash.c zygote.c nested.c, carrier.c (where requests go by signals)
+ *   in place  in_place.c pledge.c tell.c layers.c carrier.c                   the application, confining itself
+ *   anywhere  init.c message.c lines.c
  */
 #ifndef AIRLOCK_SANDBOX_H
 #define AIRLOCK_SANDBOX_H

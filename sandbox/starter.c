@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Owns a target's birth: the broker forks init, pid 1 of the target's pid namespace; init forks the first process, pid 2,
- * which becomes the target; init reaps whatever the target leaves behind, and tells how the first process ended. Runs in the broker up to its fork, then in init and, until exec, in the target.
+ * Owns a target's birth: the broker forks init, pid 1 of the target's pid namespace; init forks the first process, pid
+ * 2, which becomes the target; init reaps whatever the target leaves behind, and tells how the first process ended.
+ * Runs in the broker, or in the starter that the broker keeps (forker.c), up to its fork, then in init and, until exec,
+ * in the target.
  *
  * After the fork nothing here may allocate or take a lock: the broker has threads, and one of them may hold it.
  */
@@ -170,8 +172,6 @@ static void capabilities_keep(void)
 			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 }
 
-/* A worker is the program's own image again: its loader runs before the door closes, in the broker's Landlock domain,
- * since no hostile byte has come yet. role_target() closes the door. */
 /* The host's own limit, once the descriptors are in their places, which may lie above it. */
 static void files_limit(const struct setup *setup)
 {
@@ -183,6 +183,8 @@ static void files_limit(const struct setup *setup)
 	}
 }
 
+/* A worker is the program's own image again: its loader runs before the door closes, in the broker's Landlock domain,
+ * since no hostile byte has come yet. role_target() closes the door. */
 static _Noreturn void first_worker(const struct starting *s, char **env, size_t envc)
 {
 	char *argv[] = {s->setup->title, NULL};
@@ -304,8 +306,8 @@ static _Noreturn void first_process(const struct starting *s)
 	first_exec(s, argv, env);
 }
 
-/* A worker's image is executed at once: until then it needs no memory of its own. What runs behind the closed door first
- * has its own, since init goes on meanwhile. */
+/* A worker's image is executed at once: until then it needs no memory of its own. What runs behind the closed door
+ * first has its own, since init goes on meanwhile. */
 __attribute__((no_sanitize_address, unused)) static int first_entry(void *arg)
 {
 	first_process(arg);
@@ -335,9 +337,9 @@ static void init_tell(int socket, enum message_type type, const void *data, size
 	ipc_send(socket, &m, true);
 }
 
-/* The broker wants all of us to stand still, or to go on; init itself does neither. The kernel does not let a fork escape a
- * signal that goes to all. That it comes from outside of the pid namespace (no number) is what nobody inside can pretend:
- * rt_sigqueueinfo(2) takes no SI_USER. */
+/* The broker wants all of us to stand still, or to go on; init itself does neither. The kernel does not let a fork
+ * escape a signal that goes to all. That it comes from outside of the pid namespace (no number) is what nobody inside
+ * can pretend: rt_sigqueueinfo(2) takes no SI_USER. */
 #define STOPS 32
 static int stop_socket;
 static void on_stop(int number, siginfo_t *info, void *context)
@@ -441,8 +443,9 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	}
 }
 
-/* A pid namespace is made where the one who makes it is: for one that lies in another target's, somebody has to be born in
- * there first. Both helpers share our memory and descriptors and end before this returns; init is our child all the same. */
+/* A pid namespace is made where the one who makes it is: for one that lies in another target's, somebody has to be born
+ * in there first. Both helpers share our memory and descriptors and end before this returns; init is our child all the
+ * same. */
 #define HELPER_STACK 131072
 struct nesting {
 	const struct starting *s;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Owns the target object: messages, calls, waiting, the end. Runs in the host; inside a target the same object, without a
- * broker, is its end of the channel. */
+/* Owns the target object: its descriptor, what its broker tells, messages, waiting; call.c has its calls and ending.c
+ * its end. Runs in the host; inside a target the same object, without a broker, is its end of the channel. */
 #include "sandbox/ending.h"
 
 #include "broker/names.h"
