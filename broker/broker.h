@@ -201,6 +201,7 @@ struct family {
 	atomic_bool
 		starting; /* set by the caller: the first process is yet to execute its program, whatever the promises */
 	atomic_uint loading_count;
+	_Atomic int64_t no_tries_until; /* ms: connections are handed to slow workers untried (op_connect()) */
 	bool narrowed_since; /* lane only: one of its processes has given something up */
 	atomic_bool identities_changed; /* one of its processes has asked for other ids */
 	_Atomic uint64_t requests, refused;

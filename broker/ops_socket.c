@@ -129,6 +129,8 @@ struct answer op_socket(struct request *r)
 
 /* ---- connect ---- */
 
+#define UNTRIED_MS 100
+
 static void connect_drop(struct job *j)
 {
 	name_close(&j->to);
@@ -274,8 +276,11 @@ struct answer op_connect(struct request *r)
 		e = connect(s.fd, &to.to.any, to.len) < 0 ? -errno : 0;
 	} else if (e == 0) {
 		struct timeval own;
-		bool tries = near(&s, &to) && !slow_crowded(r->family);
+		bool tries = near(&s, &to) && !slow_crowded(r->family) && ipc_now_ms() >= r->family->no_tries_until;
 		e = tries ? connect_soon(&s, &to, &own) : -EALREADY;
+		/* It took the lane a tick, some ms. Hundreds of threads that connect to whom is busy must not hold up all others. */
+		if (tries && e == -EINPROGRESS)
+			r->family->no_tries_until = ipc_now_ms() + UNTRIED_MS;
 		if (e == -EINPROGRESS || e == -EALREADY) {
 			struct answer a = connect_later(r, &s, &asked, &to, e == -EINPROGRESS);
 			if (a.kind == ANSWER_SLOW) /* which has taken s and to */
