@@ -5,7 +5,9 @@
 #   BUILD=DIR  the build directory (default: build)
 #   ONLY=WORD  only suites whose name contains it
 #   JOBS=N     that many suites at a time (default: one for each processor, at most 4)
-# Prints what failed and what was skipped, and in the last line how many. Exits with 0 only when nothing failed.
+# Prints what failed and what was skipped, and in the last line how many. Exits with 0 only when nothing failed. Live
+# suites hold that something is soon, which nobody can tell on a machine that is busy: one that failed beside another is
+# run again at the end, with nothing beside it, and what it says then counts. What failed first is printed, too.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
@@ -26,12 +28,14 @@ chmod 755 "$scratch"
 trap 'cat "$scratch"/running.* 2>/dev/null | xargs -r kill; wait; rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 passed=0 failed=0 skipped=0
+live= # while set, suites are live ones
 export CMOCKA_MESSAGE_OUTPUT=TAP
 
 # Suites run side by side. A place for one more is a line in this pipe: the number of the suite that had it, or 0.
 jobs=${JOBS:-$(nproc)}
 [ "$jobs" -le 4 ] || jobs=4
 started=0
+again= # the numbers of those that failed beside others
 mkfifo "$scratch/places"
 exec 3<>"$scratch/places"
 for place in $(seq "$jobs"); do
@@ -43,6 +47,10 @@ place() {
 	read -r number <&3
 	[ "$number" != 0 ] || return 0
 	cat "$scratch/said.$number"
+	if [ -f "$scratch/again.$number" ]; then
+		again="$again $number"
+		return 0
+	fi
 	read -r good bad skip <"$scratch/counts.$number"
 	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
@@ -72,7 +80,20 @@ suite() {
 	esac
 	place
 	started=$((started + 1))
+	[ -z "$live" ] || for word; do
+		printf "'%s' " "$(printf %s "$word" | sed "s/'/'\\\\''/g")"
+	done >"$scratch/live.$started"
 	run "$started" "$@" &
+}
+
+# again: those that failed beside others, one at a time.
+again() {
+	all_ended
+	live=
+	for number in $again; do
+		echo "alone, again:"
+		eval "alone suite $(cat "$scratch/live.$number")"
+	done
 }
 
 # run NUMBER NAME SECONDS COMMAND...: counts the lines "ok", "not ok" and "skip" (cmocka: "# SKIP") of what it prints. A
@@ -110,6 +131,10 @@ run() {
 			print good + 0, bad + 0, skip + 0 >counts
 		}' >"$scratch/said.$number"
 	rm "$scratch/out.$number"
+	case $(cat "$scratch/counts.$number") in
+	*" 0 "*) ;;
+	*) [ ! -f "$scratch/live.$number" ] || : >"$scratch/again.$number" ;;
+	esac
 	echo "$number" >&3
 }
 
@@ -122,7 +147,7 @@ step() {
 }
 
 finish() {
-	all_ended
+	again
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" = 0 ]
 	exit
@@ -249,6 +274,7 @@ step "bench" 600 env BENCH_QUICK=1 sh bench/run.sh "$build"
 step "examples" 300 env BUILD="$build" sh examples/run.sh
 all_ended
 [ ! -d "$scratch/openbsd" ] || { rm -rf "$scratch/openbsd/source" && chmod -R a+rX "$scratch/openbsd"; }
+[ "$jobs" = 1 ] || live=yes
 if [ "$(id -u)" = 0 ]; then
 	everything root env TMPDIR=/tmp
 	everything user setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR=/tmp
@@ -257,6 +283,7 @@ else
 	skipped=$((skipped + 1))
 	everything user env TMPDIR=/tmp
 fi
+live=
 
 # sanitizer KIND FLAGS TARGETS: a build of its own in $scratch/KIND. Whether that worked.
 sanitizer() {
