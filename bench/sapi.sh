@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 # Builds bench/sapi against checkouts of Sandboxed API and of Abseil, and prints the program's path. The other libraries are
 # Debian's. It takes some minutes the first time, and leaves what it made in DIRECTORY/build.
-# DIRECTORY has sandboxed-api (v20241008: later ones need a newer CMake and protobuf than Debian 12 has) and abseil-cpp
-# (20240722.2: Debian's has no absl/log).
+# DIRECTORY has sandboxed-api (v20241008, its last release: what follows is written in protobuf's edition 2024, and Debian 12
+# has protobuf 3.21) and abseil-cpp (20240722.2: Debian's has no absl/log).
 # usage: bench/sapi.sh DIRECTORY
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

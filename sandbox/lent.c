@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRIES 2000 /* of a millisecond: the broker is behind */
+#define ATTACH_TRIES 2000 /* of a millisecond: the broker is behind */
 
 static struct {
 	uint64_t id;
@@ -39,7 +39,7 @@ static void let_go(unsigned slot)
 static int attach(const struct ipc_lend *lend, void **memory)
 {
 	long fd = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_ATTACH, lend->id);
-	for (int i = 0; fd < 0 && errno == EAGAIN && i < TRIES; i++) {
+	for (int i = 0; fd < 0 && errno == EAGAIN && i < ATTACH_TRIES; i++) {
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		fd = syscall(AIRLOCK_SYSCALL, AIRLOCK_OP_ATTACH, lend->id);
 	}

@@ -8,7 +8,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 #define END_MS 5000
-#define TRIES 3 /* of a call, with targets that had ended before they could take it */
+#define CALL_TRIES 3 /* of a call, with targets that had ended before they could take it */
 
 static void count(struct airlock_pool_stats *stats, enum airlock_end end)
 {
@@ -126,7 +126,7 @@ PUBLIC ssize_t airlock_pool_call_with(struct airlock_pool *pool, const char *fun
 		}
 		walled = time_left(deadline, wall, &o.timeout_ms);
 		slot_linger(pool, s);
-		if (!try_call(s, function, in, len, out, cap, &o, &result) || try + 1 == TRIES)
+		if (!try_call(s, function, in, len, out, cap, &o, &result) || try + 1 == CALL_TRIES)
 			break;
 	}
 	return call_end(pool, s, r, result, walled, status);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
-#define TRIES 4 /* to start a target */
+#define START_TRIES 4 /* to start a target */
 
 /* ---- zygotes ---- */
 
@@ -168,7 +168,7 @@ static int slot_fill(struct airlock_pool *p, struct slot *s, int64_t deadline)
 {
 	int r = -ECHILD;
 	/* Whoever is killed while it starts another may say anything, and a broker closes one socket after the other. */
-	for (int try = 0; try < TRIES && r < 0 && !lacks(r); try++) {
+	for (int try = 0; try < START_TRIES && r < 0 && !lacks(r); try++) {
 		if (try && deadline >= 0 && ipc_now_ms() >= deadline)
 			break;
 		if (try)
