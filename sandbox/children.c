@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,6 @@
 
 /* ---- a target's start ---- */
 
-void child_tell(struct child *c, enum message_type type, const void *data, size_t len)
-{
-	/* Never waits: a host that does not read loses reports, not the broker. */
-	ipc_send(c->status, &(struct ipc_message){.type = type, .len = len, .data = data}, false);
-}
-
 void child_report(struct child *c, const struct report *r)
 {
 	/* What aborts another than the first of its processes does not end the target. */
@@ -39,7 +34,8 @@ void child_report(struct child *c, const struct report *r)
 		return;
 	snprintf(refusal.text, sizeof(refusal.text), "%s", r->text);
 	snprintf(refusal.missing, sizeof(refusal.missing), "%s", r->missing);
-	child_tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
+	if (refusal.kill || child_room(c))
+		child_tell(c, MESSAGE_REFUSAL, &refusal, sizeof(refusal));
 	if (r->kill) {
 		atomic_store(&c->why, ENDED_BY_VIOLATION);
 		if (c->zygote)
@@ -73,24 +69,12 @@ static void on_report(void *arg, const struct report *r)
 	child_report(c, r);
 }
 
-/* A host that has not taken in the last one has something to read. */
-static void on_answered(void *arg, struct instance *i)
-{
-	struct child *c = arg;
-	if (i) {
-		pthread_mutex_lock(&i->telling);
-		c = i->arg;
-	}
-	if (c)
-		ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ANSWERED}, false);
-	if (i)
-		pthread_mutex_unlock(&i->telling);
-}
-
 static bool on_ask(void *arg, const struct question *q)
 {
 	struct child *c = arg;
-	if (ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ASK, .len = sizeof(*q), .data = q}, false) < 0)
+	if (!child_room(c) ||
+		ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ASK, .len = sizeof(*q), .data = q}, false) <
+			0)
 		return false;
 	if (c->call)
 		ipc_call_tell(c->call);
@@ -314,6 +298,21 @@ void child_start(struct ipc_message *m)
 
 /* ---- what init says ---- */
 
+static bool lacks(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN;
+}
+
+/* Of somebody who is killed just now, the kernel says whatever its check meets first; its end follows. On the lane's thread. */
+static bool dies(const struct child *c)
+{
+	struct pollfd p = {c->family.pidfd, POLLIN, 0};
+	bool gone = false;
+	for (int i = 0; i < 100 && !gone && !atomic_load(&c->family.stopping); i++)
+		gone = poll(&p, 1, 20) == 1;
+	return gone || atomic_load(&c->family.stopping);
+}
+
 /* On the lane's thread. */
 static int on_birth(void *arg)
 {
@@ -331,6 +330,8 @@ static int on_birth(void *arg)
 	listener = (int)syscall(SYS_pidfd_getfd, c->family.pidfd, s->listener, 0);
 	if (listener < 0) {
 		listener = -errno;
+		if (!lacks(listener) && dies(c))
+			return -ECHILD;
 		child_started(c, listener, "cannot take the target's listener");
 		child_kill(c, ENDED_BY_HOST);
 	}
@@ -384,7 +385,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	f->on_born = on_born;
 	f->on_report = c->forks ? fork_report : on_report;
 	f->on_ask = me.b.asks ? on_ask : NULL;
-	f->on_answered = on_answered;
+	f->on_answered = child_answered;
 	f->on_attach = lends_attach;
 	f->arg = c;
 	f->backtraces = c->backtrace;
@@ -410,7 +411,7 @@ static void serve(struct child *c, struct ipc_message *m)
 	if (r == -ESRCH)
 		return;
 	if (r < 0) {
-		unserved(c, r);
+		unserved(c, lacks(r) ? r : -ECHILD);
 		return;
 	}
 	c->family_runs = true;
@@ -455,7 +456,7 @@ void init_says(struct child *c)
 
 /* ---- the end of a target: everything of it is gone when the host hears of it ---- */
 
-static void child_free(struct child *c)
+static void child_free(struct child *c, const struct ended *untold)
 {
 	for (struct child **p = &me.children; *p; p = &(*p)->next)
 		if (*p == c) {
@@ -472,6 +473,9 @@ static void child_free(struct child *c)
 	if (c->call)
 		munmap(c->call, sizeof(*c->call));
 	lends_stop(c);
+	/* Nobody else tells anything any more. */
+	if (untold)
+		child_part(c, untold);
 	const int fds[] = {c->status, c->init_socket, c->init_pidfd, c->err, c->cwd, c->core};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -484,7 +488,7 @@ static void end_before_start(struct child *c)
 {
 	struct outcome o = {.error = -ECHILD, .text = "it ended while it prepared"};
 	pthread_mutex_lock(&c->birth);
-	if (c->setup)
+	if (c->setup && atomic_load(&c->setup->state) == SETUP_NEW)
 		snprintf(o.text, sizeof(o.text), "the target ended before it was confined");
 	if (c->setup && atomic_load(&c->setup->state) == SETUP_FAILED)
 		memcpy(&o, &c->setup->outcome, sizeof(o));
@@ -521,8 +525,7 @@ void child_finish(struct child *c)
 		.why = atomic_load(&c->why),
 		.requests = c->instance ? c->instance->requests : c->family.requests,
 		.refused = c->instance ? c->instance->refused : c->family.refused};
-	ipc_send(c->status, &(struct ipc_message){.type = MESSAGE_ENDED, .len = sizeof(ended), .data = &ended}, false);
-	child_free(c);
+	child_free(c, ended_tell(c->status, &ended) ? NULL : &ended);
 }
 
 /* The host answers a question; or says kill, or has let go of the target: then it is to die. */
@@ -532,7 +535,9 @@ void status_says(struct child *c)
 	struct reply reply;
 	uint32_t on;
 	int r = lends_recv(c, &m);
-	if (r == -EAGAIN)
+	/* There was no number left for what came along, which is gone: the host sees it of a fork's status socket, a target of
+	 * what it was lent. */
+	if (r == -EAGAIN || (r == -EPROTO && !me.nested))
 		return;
 	if (r == 1 && m.type == MESSAGE_FORK && c->forks) {
 		fork_start(c, &m);
@@ -570,5 +575,5 @@ void status_says(struct child *c)
 	if (r != 1)
 		epoll_ctl(me.epoll, EPOLL_CTL_DEL, c->status, NULL);
 	if (c->init_pidfd < 0 && !c->gone)
-		child_free(c); /* never started */
+		child_free(c, NULL); /* never started */
 }

@@ -392,6 +392,9 @@ _Noreturn void broker_loop(void)
 			case WATCH_LIMITS:
 				limits_say();
 				break;
+			case WATCH_PARTING:
+				parting_again(w->parting);
+				break;
 			case WATCH_LISTENER:
 				_exit(0); /* in place: the last confined task is gone */
 			}

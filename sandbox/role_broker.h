@@ -20,14 +20,17 @@ enum watch_kind {
 	WATCH_LISTENER,
 	WATCH_NEST,
 	WATCH_NESTED_END,
-	WATCH_LIMITS
+	WATCH_LIMITS,
+	WATCH_PARTING
 };
 struct child;
 struct nested;
+struct parting;
 struct watch {
 	enum watch_kind kind;
 	struct child *child;
 	struct nested *nested;
+	struct parting *parting;
 };
 
 #define FILTER_DIRECT 2u
@@ -122,9 +125,16 @@ void status_says(struct child *c);
 void child_ended(struct child *c);
 void child_report(struct child *c, const struct report *r); /* on a lane or slow worker */
 void child_crash(struct child *c, const struct crash *crash);
-void child_tell(struct child *c, enum message_type type, const void *data, size_t len);
 void child_started(struct child *c, int error, const char *text); /* tells it once */
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
+
+/* telling.c */
+void child_tell(struct child *c, enum message_type type, const void *data, size_t len); /* what there is little of */
+bool child_room(const struct child *c); /* for what a target can bring about often */
+void child_answered(void *arg, struct instance *i); /* family.on_answered */
+bool ended_tell(int status, const struct ended *ended); /* false: there is no room */
+void child_part(struct child *c, const struct ended *ended); /* tells it later, and takes the status socket for that */
+void parting_again(struct parting *p);
 
 /* suspend.c */
 void child_suspend(struct child *c, bool suspended);

@@ -87,11 +87,12 @@ bool status_take(struct airlock_target *t, bool answers)
 			question_answer(t, &m);
 			return true;
 		}
-		if (r == 1 && m.type == MESSAGE_ANSWERED) {
-			/* Whoever takes this in need not be airlock_dispatch(). */
+		/* Whoever takes this in need not be airlock_dispatch(); and as long as the host has something to read, the
+		 * broker does not say that calls are answered. */
+		if (r == 1 && (m.type == MESSAGE_ANSWERED || t->ring.live))
 			call_force(t, true);
+		if (r == 1 && m.type == MESSAGE_ANSWERED)
 			return true;
-		}
 		if (r != 1) {
 			t->ended = t->lost = true;
 			if (t->call)
