@@ -237,7 +237,7 @@ struct answer op_begin(struct request *r)
 	if (i) {
 		z->lost = 0;
 		i->pid = r->tid;
-		atomic_store(&i->inside, inside);
+		atomic_store(&i->pid_inside, inside);
 		i->pidfd = pidfd;
 		call = i->call;
 		i->call = -1;

@@ -22,7 +22,7 @@ struct instance {
 	int call; /* what its begin is answered with, until then; else -1 */
 	int pidfd; /* since its begin; else -1 */
 	pid_t pid; /* as the broker sees it; 0 before its begin. Under the zygote's lock */
-	_Atomic pid_t inside; /* as it sees itself */
+	_Atomic pid_t pid_inside; /* as it sees itself */
 	unsigned users; /* states. Under family.lock */
 	_Atomic uint64_t requests, refused;
 	unsigned report_tokens; /* under family.lock */

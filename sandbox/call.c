@@ -84,9 +84,9 @@ static int64_t back_run(struct airlock_target *t, const char *name, const void *
 		const struct airlock_callback *b = &t->callbacks[i];
 		if (strcmp(b->name, name) != 0)
 			continue;
-		t->asking = true;
+		t->busy = true;
 		ssize_t n = b->function(b->arg, in, len, out, cap);
-		t->asking = false;
+		t->busy = false;
 		return n > (ssize_t)cap ? -EPROTO : n;
 	}
 	return IPC_NO_FUNCTION;
@@ -146,7 +146,7 @@ static int call_begin(
 		return fail(-EINVAL, "%s does not serve calls", t->inside ? "the host" : t->name);
 	if (strlen(q->name) > IPC_CALL_NAME_MAX)
 		return fail(-EINVAL, "no such call");
-	if (t->asking)
+	if (t->busy)
 		return target_busy(t);
 	if (q->in_len > t->shared || q->cap > t->shared)
 		return fail(-EMSGSIZE, "a call moves at most %zu bytes each way; see options.shared", t->shared);
@@ -318,7 +318,7 @@ PUBLIC ssize_t airlock_call_end(struct airlock_target *target, int ticket, void 
 	struct ipc_ring *ring = &target->ring;
 	uint32_t number = (uint32_t)ticket - 1;
 	struct ipc_slot *s = &ring->slot[number % IPC_CALL_ENTRIES];
-	if (target->asking)
+	if (target->busy)
 		return target_busy(target);
 	if (ticket < 1 || !s->live || s->abandoned || s->number != number)
 		return fail(-EINVAL, "no call has this ticket");

@@ -60,7 +60,7 @@ void fork_ended(struct child *zygote, const struct end *end)
 		return;
 	/* Either it has begun, or it never will. */
 	pthread_mutex_lock(&zygote->family.zygote->lock);
-	while (c && !(c->zygote == zygote && atomic_load(&c->instance->inside) == end->pid))
+	while (c && !(c->zygote == zygote && atomic_load(&c->instance->pid_inside) == end->pid))
 		c = c->next;
 	if (!c)
 		zygote_lost(&zygote->family, end->pid);

@@ -209,7 +209,7 @@ struct airlock_target {
 	bool faulty; /* one of its calls got no answer, or nonsense */
 	airlock_ask ask; /* the policy's, at its start */
 	void *ask_arg;
-	bool asking; /* ask runs */
+	bool busy; /* a function of the host answers it just now */
 	unsigned layers;
 	struct ended end;
 	uint64_t refused;

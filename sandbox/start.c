@@ -131,6 +131,13 @@ static int broker_get(struct broker_handle **out, const struct airlock_policy *p
 
 /* ---- starting ---- */
 
+/* What a target gets besides what its policy passes, and the host's ends of it. -1: not there (yet). */
+struct ends {
+	int status[2], channel[2]; /* the host's, the other's */
+	int call, null, cwd;
+	int stdio[3]; /* borrowed */
+};
+
 static int stdio_fd(int wanted, int number, int null)
 {
 	if (wanted == -2)
@@ -217,10 +224,10 @@ int worker_await(struct airlock_target *t, int64_t deadline)
 	return r;
 }
 
-static int nested_send(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
-	const int stdio[3], int channel, int call, const struct words *words)
+static int nested_send(struct broker_handle *h, struct start *start, const struct airlock_policy *policy,
+	const struct ends *e, const struct words *words)
 {
-	int fds[6 + PASS_MAX] = {status, stdio[0], stdio[1], stdio[2], channel, call};
+	int fds[6 + PASS_MAX] = {e->status[1], e->stdio[0], e->stdio[1], e->stdio[2], e->channel[1], e->call};
 	start->words_len = (uint32_t)words->len;
 	for (size_t i = 0; i < policy->pass_count; i++) {
 		fds[6 + i] = policy->pass[i].fd;
@@ -229,16 +236,17 @@ static int nested_send(struct broker_handle *h, struct start *start, const struc
 	return nested_start(h, start, words->bytes, fds, 6 + policy->pass_count);
 }
 
-static int send_start(struct broker_handle *h, struct start *start, const struct airlock_policy *policy, int status,
-	const int stdio[3], int channel, int call, int cwd, int core, const struct words *words)
+static int send_start(struct broker_handle *h, struct start *start, const struct airlock_policy *policy,
+	const struct ends *e, int core, const struct words *words)
 {
 	if (h->nested)
-		return nested_send(h, start, policy, status, stdio, channel, call, words);
+		return nested_send(h, start, policy, e, words);
 	struct ipc_message m = {.type = MESSAGE_START, .len = sizeof(*start), .data = start};
 	int memory = ipc_memfd("airlock-words", words->bytes, words->len, true);
 	if (memory < 0)
 		return fail(memory, "no memory for the arguments");
-	const int fixed[] = {status, stdio[0], stdio[1], stdio[2], channel, call, cwd, memory};
+	const int fixed[] = {
+		e->status[1], e->stdio[0], e->stdio[1], e->stdio[2], e->channel[1], e->call, e->cwd, memory};
 	memcpy(m.fds, fixed, sizeof(fixed));
 	m.fd_count = sizeof(fixed) / sizeof(fixed[0]);
 	start->words_len = (uint32_t)words->len;
@@ -255,62 +263,89 @@ static int send_start(struct broker_handle *h, struct start *start, const struct
 	return r < 0 ? fail(r, "the broker is gone: %s", strerror(-r)) : 0;
 }
 
-static int start_with(struct airlock_target **out, struct broker_handle *h, struct start *start,
-	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words,
-	bool waits)
+static void ends_close(struct ends *e)
 {
-	int status[2] = {-1, -1}, channel[2] = {-1, -1}, call = -1, null = -1, cwd = -1, r;
-	struct airlock_target *t = NULL;
-	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
-	start->umask = h->nested ? 0 : umask_now();
-	start->backtrace = options->backtrace != 0;
-	if (options->core >= 0 && (h->nested || fcntl(options->core, F_GETFD) < 0))
-		return h->nested ? fail(-EOPNOTSUPP, "in a target there are no core files")
-				 : fail(-EBADF, "options.core is not open");
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (!h->nested) /* a target's own broker knows where it stands */
-		cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (!h->nested && cwd < 0)
-		cwd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = null < 0 || (cwd < 0 && !h->nested) ? -errno : ipc_pair(status);
+	int *const fds[] = {&e->status[0], &e->status[1], &e->channel[0], &e->channel[1], &e->call, &e->null, &e->cwd};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+/* On failure what is there is to be closed all the same. */
+static int ends_open(struct ends *e, const struct airlock_options *options, bool nested, size_t shared)
+{
+	*e = (struct ends){.status = {-1, -1}, .channel = {-1, -1}, .call = -1, .null = -1, .cwd = -1};
+	e->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int r = e->null < 0 ? -errno : 0;
+	if (r == 0 && !nested) { /* a target's own broker knows where it stands */
+		e->cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (e->cwd < 0)
+			e->cwd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = e->cwd < 0 ? -errno : 0;
+	}
 	if (r == 0)
-		r = ipc_pair(channel);
-	if (r < 0) {
-		fail(r, "a target cannot be given descriptors%s: %s", null < 0 ? " (/dev/null)" : "", strerror(-r));
-		goto out;
-	}
-	call = ipc_memfd("airlock-call", NULL, ipc_call_total(start->shared), false);
-	if (call < 0) {
-		r = fail(call, "no shared memory for calls: %s", strerror(-call));
-		goto out;
-	}
-	int stdio[3];
+		r = ipc_pair(e->status);
+	if (r == 0)
+		r = ipc_pair(e->channel);
+	if (r < 0)
+		return fail(r, "a target cannot be given descriptors%s: %s", e->null < 0 ? " (/dev/null)" : "",
+			strerror(-r));
+	e->call = ipc_memfd("airlock-call", NULL, ipc_call_total(shared), false);
+	if (e->call < 0)
+		return fail(e->call, "no shared memory for calls: %s", strerror(-e->call));
 	for (int i = 0; i < 3; i++)
-		stdio[i] = stdio_fd(options->stdio[i], i, null);
-	r = stdio_check(stdio);
-	if (r == 0)
-		r = target_new(&t, status[0], channel[0], call, start->shared);
-	if (!t)
-		goto out;
-	status[0] = channel[0] = -1;
+		e->stdio[i] = stdio_fd(options->stdio[i], i, e->null);
+	return stdio_check(e->stdio);
+}
+
+/* The host's object, with the host's ends. */
+static int target_of(struct airlock_target **out, struct ends *e, struct broker_handle *h, const struct start *start,
+	const struct airlock_policy *policy, const struct airlock_options *options)
+{
+	struct airlock_target *t;
+	int r = target_new(&t, e->status[0], e->channel[0], e->call, start->shared);
+	if (r < 0)
+		return r;
+	e->status[0] = e->channel[0] = -1;
 	snprintf(t->name, sizeof(t->name), "%s", start->name);
 	memcpy(t->limits, policy->p.limits, sizeof(t->limits));
 	t->program = start->kind == START_EXEC;
-	t->serves = !t->program && (start->pool != POOL_NONE || !*words->bytes);
 	t->callbacks = options->callbacks;
 	t->callback_count = options->callback_count;
 	t->ask = policy->ask;
 	t->ask_arg = policy->ask_arg;
 	atomic_fetch_add(&h->references, 1);
 	t->broker = h;
-	r = send_start(h, start, policy, status[1], stdio, channel[1], call, cwd, options->core, words);
-	/* It was sent before the broker was ready, which then has more to say than that it is gone. */
-	int ready = broker_ready(h);
-	r = ready < 0 ? ready : r;
+	*out = t;
+	return 0;
+}
+
+static int start_with(struct airlock_target **out, struct broker_handle *h, struct start *start,
+	const struct airlock_policy *policy, const struct airlock_options *options, const struct words *words,
+	bool waits)
+{
+	struct airlock_target *t = NULL;
+	struct ends e;
+	start->shared = options->shared ? options->shared : SHARED_DEFAULT;
+	start->umask = h->nested ? 0 : umask_now();
+	start->backtrace = options->backtrace != 0;
+	if (options->core >= 0 && (h->nested || fcntl(options->core, F_GETFD) < 0))
+		return h->nested ? fail(-EOPNOTSUPP, "in a target there are no core files")
+				 : fail(-EBADF, "options.core is not open");
+	int r = ends_open(&e, options, h->nested, start->shared);
+	if (r == 0)
+		r = target_of(&t, &e, h, start, policy, options);
+	if (r == 0) {
+		t->serves = !t->program && (start->pool != POOL_NONE || !*words->bytes);
+		r = send_start(h, start, policy, &e, options->core, words);
+		/* It was sent before the broker was ready, which then has more to say than that it is gone. */
+		int ready = broker_ready(h);
+		r = ready < 0 ? ready : r;
+	}
 	/* Only the broker's end is left, also of a start that failed: who waits is told when it goes. */
-	close(status[1]);
-	close(channel[1]);
-	status[1] = channel[1] = -1;
+	ends_close(&e);
 	if (r == 0) {
 		t->starting = !waits;
 		if (waits)
@@ -320,19 +355,6 @@ static int start_with(struct airlock_target **out, struct broker_handle *h, stru
 		airlock_free(t);
 	else
 		*out = t;
-out:
-	if (call >= 0)
-		close(call);
-	for (int i = 0; i < 2; i++) {
-		if (status[i] >= 0)
-			close(status[i]);
-		if (channel[i] >= 0)
-			close(channel[i]);
-	}
-	if (null >= 0)
-		close(null);
-	if (cwd >= 0)
-		close(cwd);
 	return r;
 }
 

@@ -64,7 +64,7 @@ static int reach(struct airlock_target *t, bool program)
 	if (t->inside || (!program && (t->program || !t->call)))
 		return fail(-EOPNOTSUPP, "%s",
 			t->inside ? "this is the host, not a target" : "another program than this one does not answer");
-	if (t->asking)
+	if (t->busy)
 		return fail(-EBUSY, "the target waits for the answer to its question");
 	airlock_dispatch(t, 0);
 	return t->ended ? fail(-EPIPE, "the target ended") : 0;

@@ -66,9 +66,9 @@ static void question_answer(struct airlock_target *t, const struct ipc_message *
 	const struct airlock_question q = {sizeof(q), asked.address, asked.bind, asked.pid, asked.program};
 	struct reply reply = {.id = asked.id, .decision = DECISION_REFUSE};
 	if (t->ask) {
-		t->asking = true;
+		t->busy = true;
 		reply.decision = t->ask(t->ask_arg, t, &q);
-		t->asking = false;
+		t->busy = false;
 	}
 	ipc_send(t->status, &(struct ipc_message){.type = MESSAGE_ANSWER, .len = sizeof(reply), .data = &reply}, false);
 }
@@ -140,7 +140,7 @@ bool target_ended(struct airlock_target *t)
 
 int target_busy(const struct airlock_target *t)
 {
-	return t->asking ? fail(-EBUSY, "the target waits for what the host answers just now") : 0;
+	return t->busy ? fail(-EBUSY, "the target waits for what the host answers just now") : 0;
 }
 
 /* A target that has let go of its end would keep the descriptor readable for ever: it is looked at no more. */
@@ -221,7 +221,7 @@ PUBLIC int airlock_dispatch(struct airlock_target *target, int timeout_ms)
 {
 	if (target->inside)
 		return dispatch_inside(target, timeout_ms);
-	if (target->asking)
+	if (target->busy)
 		return target_busy(target);
 	int64_t deadline = deadline_in(timeout_ms);
 	for (;;) {
@@ -302,7 +302,7 @@ PUBLIC int airlock_wait(struct airlock_target *target, struct airlock_status *st
 		return fail(-EINVAL, "this is the host, not a target");
 	if (status && status->size < sizeof(size_t))
 		return fail(-EINVAL, "a size is wrong: use AIRLOCK_STATUS_INIT");
-	if (target->asking)
+	if (target->busy)
 		return target_busy(target);
 	int64_t deadline = deadline_in(timeout_ms);
 	for (;;) {
@@ -339,7 +339,7 @@ PUBLIC void airlock_free(struct airlock_target *target)
 		struct airlock_status s = {.size = sizeof(s), .limit = -1};
 		char said[512]; /* a start that failed ends here, too, and its reason is to be read after this */
 		airlock_kill(target);
-		if (target->asking) /* whoever asked it goes on with it */
+		if (target->busy) /* whoever asked it goes on with it */
 			return;
 		target->ask = NULL;
 		snprintf(said, sizeof(said), "%s", airlock_message());
