@@ -386,10 +386,9 @@ static void idle_killed(void)
 		pid_t pid = pool_process(": airlock target");
 		if (pid > 0) {
 			kill(pid, SIGKILL);
-			while (pool_process(": airlock target") == pid)
+			/* Until its init has seen that. */
+			while (kill(pid, 0) == 0)
 				nanosleep(&(struct timespec){0, 100000}, NULL);
-			/* The broker is told by its init. */
-			nanosleep(&(struct timespec){0, 5000000}, NULL);
 		}
 		wrong += strcmp(ask(pool, "count", NULL).text, "0 0") != 0;
 	}
@@ -573,6 +572,7 @@ int main(int argc, char **argv)
 	zygote_stopped();
 	refused();
 	hostile_forks(dir);
+	pool_again();
 	const unsigned after = descriptors();
 	check(after == before, "no descriptor is left open", "%u before, %u after", before, after);
 	check(processes_shrink_to(0, 0), "no process is left", "%s", processes_text());

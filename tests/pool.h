@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What live_pool.c and hostile_pool.c share. */
+/* What the files of live_pool share. */
 #ifndef AIRLOCK_TESTS_POOL_H
 #define AIRLOCK_TESTS_POOL_H
 
@@ -19,4 +19,5 @@ struct answer {
 struct answer ask(struct airlock_pool *pool, const char *function, const char *in);
 void expect(struct airlock_pool *pool, const char *function, const char *in, const char *text, const char *name);
 void hostile_forks(const char *dir);
+void pool_again(void);
 #endif
