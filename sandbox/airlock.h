@@ -252,7 +252,7 @@ int airlock_exec(struct airlock_target **out, const struct airlock_policy *polic
 
 /* Runs an AIRLOCK_FUNCTION in the target, and returns what it returned. -EPIPE when the target ended (before or
  * during the call), -EMSGSIZE when in or cap exceed options.shared, -ENOSYS for an unknown name, -EPROTO when the
- * target answered nonsense. */
+ * target answered nonsense, -EINVAL when it runs an AIRLOCK_ENTRY or another program. */
 ssize_t airlock_call(
 	struct airlock_target *target, const char *function, const void *in, size_t len, void *out, size_t cap);
 
@@ -414,7 +414,7 @@ int airlock_recv(struct airlock_target *peer, struct airlock_message *message);
 int airlock_fd(const struct airlock_target *target);
 
 /* Waits up to timeout_ms (-1: for ever) and takes in what came. 1: a message waits, 3: a call that airlock_call_begin()
- * began is answered, 2: the target ended, 0: nothing. */
+ * began is answered or never will be, 2: the target ended and no such call is left, 0: nothing. */
 int airlock_dispatch(struct airlock_target *target, int timeout_ms);
 
 /* Waits for the end. 0 when it ended and *status (NULL: not wanted) is filled; -ETIMEDOUT when it still runs (then also
