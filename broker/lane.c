@@ -17,10 +17,12 @@
 #include "policy/promises.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +32,7 @@
 struct lane {
 	struct family *family;
 	pthread_mutex_t serving; /* held from receipt to the decision */
+	_Atomic uint32_t over; /* its thread has nothing left to do: a futex */
 	struct request request;
 	char path[2][PATH_MAX];
 };
@@ -156,10 +159,9 @@ static void *lane_main(void *arg)
 	sigaddset(&set, WAKE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	thread_own_fs();
-	if (f->on_birth && !lane_born(f))
-		return NULL;
 	bool ended = false;
-	while (!atomic_load(&f->stopping) && !ended) {
+	const bool born = !f->on_birth || lane_born(f);
+	while (born && !atomic_load(&f->stopping) && !ended) {
 		enum received got = f->carrier->receive(f, &lane->request);
 		if (got == RECEIVED_REQUEST) {
 			pthread_mutex_lock(&lane->serving);
@@ -174,6 +176,8 @@ static void *lane_main(void *arg)
 	/* Waiting for family_stop() costs nothing here, and what it interrupts is over. */
 	if (ended && f->on_end)
 		f->on_end(f->arg);
+	atomic_store(&lane->over, 1);
+	syscall(SYS_futex, &lane->over, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	return NULL;
 }
 
@@ -253,17 +257,14 @@ void family_stop(struct family *f)
 {
 	atomic_store(&f->stopping, true);
 	if (atomic_load(&f->started)) {
-		/* Repeated: the signal may come just before the call that blocks. */
-		struct timespec until;
-		do {
+		/* Repeated: the signal may come just before the call that blocks. Not by pthread_timedjoin_np(3), whose clock
+		 * may be set meanwhile. */
+		while (!atomic_load(&f->lane_data->over)) {
+			const struct timespec slice = {0, 2000000};
 			pthread_kill(f->lane, WAKE_SIGNAL);
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 2000000;
-			if (until.tv_nsec >= 1000000000L) {
-				until.tv_sec++;
-				until.tv_nsec -= 1000000000L;
-			}
-		} while (pthread_timedjoin_np(f->lane, NULL, &until));
+			syscall(SYS_futex, &f->lane_data->over, FUTEX_WAIT_PRIVATE, 0, &slice, NULL, 0);
+		}
+		pthread_join(f->lane, NULL);
 		atomic_store(&f->started, false);
 	}
 	slow_stop(f);

@@ -29,7 +29,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WALL_MS 20000
+#else
 #define WALL_MS 3000 /* a loaded machine is slow */
+#endif
 #define NS 1000000000
 
 /* ---- a clock that jumps ---- */
@@ -146,6 +150,7 @@ static atomic_ulong wrong, started_jobs, cost[AIRLOCK_LOST + 1];
 static struct airlock_pool *pool;
 static unsigned long jobs;
 static unsigned seed0;
+static atomic_ulong dying; /* brokers that were about to be killed so far */
 static atomic_ulong scarce; /* odd while descriptors or memory are: then there may be errors that say so */
 
 static uint32_t next_random(uint64_t *state)
@@ -197,7 +202,7 @@ static void job(unsigned long id, uint64_t *state, char *in, char *out)
 	const enum kind kind = pick(state);
 	const size_t len = kind == BIG ? 20000 + next_random(state) % 100000 : 16;
 	struct airlock_status s = AIRLOCK_STATUS_INIT;
-	const unsigned long was_scarce = scarce;
+	const unsigned long was_scarce = scarce, were_dying = dying;
 	snprintf(in, 16, "%lu", id);
 	memset(out, 0, 16);
 	counts[kind].asked++;
@@ -208,6 +213,11 @@ static void job(unsigned long id, uint64_t *state, char *in, char *out)
 		return;
 	if (right(kind, n, &s))
 		return;
+	/* Once its broker is gone a call is refused by ENOSYS, and the function may say so before it is gone, too. */
+	if (kind == VIOLATE && n == -1 && dying != were_dying) {
+		counts[kind].spoiled++;
+		return;
+	}
 	/* Killed from outside, or with its zygote or broker. */
 	if (n == -EPIPE && (s.end == AIRLOCK_LOST || (s.end == AIRLOCK_KILLED && s.signal == SIGKILL))) {
 		counts[kind].spoiled++;
@@ -290,6 +300,7 @@ static void kill_one(uint64_t *state)
 		const pid_t pid = process_at(at);
 		if (pid <= 1 || !strstr(title(pid, buf, sizeof(buf)), victims[want]))
 			continue;
+		dying += want == 3;
 		if (kill(pid, SIGKILL) == 0)
 			kills[want]++;
 		return;
@@ -428,7 +439,11 @@ static void quiet(unsigned threads)
 	processes_look();
 	check(process_titled(": airlock broker") == broker, "without kills the broker lives", "another");
 	const size_t after = statm(broker, 1);
+#ifndef __SANITIZE_ADDRESS__ /* keeps what was freed for a while */
 	check(after < before + (1 << 20), "and does not grow", "%zu KiB, then %zu", before >> 10, after >> 10);
+#else
+	(void)before, (void)after;
+#endif
 	snprintf(path, sizeof(path), "/proc/%d/fd", broker);
 	DIR *d = opendir(path);
 	unsigned n = 0;
