@@ -31,8 +31,10 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WALL_MS 20000
+#define PAUSE_MS 100 /* a start takes that long, and is tried a few times */
 #else
 #define WALL_MS 3000 /* a loaded machine is slow */
+#define PAUSE_MS 20
 #endif
 #define NS 1000000000
 
@@ -370,7 +372,7 @@ static void *tormentor(void *arg)
 		kill_one(&state);
 		if (round % 16 == 0)
 			shortage(&state);
-		nanosleep(&(struct timespec){0, (long)(next_random(&state) % 20) * 1000000}, NULL);
+		nanosleep(&(struct timespec){0, (long)(next_random(&state) % PAUSE_MS) * 1000000}, NULL);
 	}
 	return NULL;
 }
