@@ -151,6 +151,39 @@ static void late(void)
 	waitpid(b, NULL, 0);
 }
 
+static size_t zombies(void)
+{
+	size_t n = 0;
+	processes_look();
+	for (size_t i = 0; i < process_count; i++)
+		n += !process_at(i);
+	return n;
+}
+
+/* Whatever dies beside the targets leaves nothing either. */
+static void starter_killed(void)
+{
+	born_begin();
+	struct airlock_policy *p = policy_made("pledge stdio\n");
+	struct airlock_target *first = start(p, NULL, NULL), *second = start(p, NULL, NULL), *third;
+	const pid_t b = born(), starter = process_titled("airlock starter");
+	check(first && second && starter > 0, "further targets have a starter", "%s", processes_text());
+	if (starter > 0)
+		kill(starter, SIGKILL);
+	third = start(p, NULL, NULL);
+	check(third && airlock_ping(third, NET_MS) == 0, "when that is killed the broker starts them", "%s",
+		airlock_message());
+	int64_t until = clock_now() + NET_MS;
+	while (zombies() && clock_now() < until)
+		poll(NULL, 0, 10);
+	check(!zombies(), "and waits for it", "%s", processes_text());
+	airlock_free(first);
+	airlock_free(second);
+	airlock_free(third);
+	airlock_policy_free(p);
+	waitpid(b, NULL, 0);
+}
+
 pid_t deaf_begin(void)
 {
 	fflush(stdout);
@@ -158,6 +191,7 @@ pid_t deaf_begin(void)
 	if (pid)
 		return pid;
 	late();
+	starter_killed();
 	_exit(tap_failed > 0);
 }
 
