@@ -253,6 +253,7 @@ void child_start(struct ipc_message *m)
 			.nursery = &me.nursery,
 			.pid_namespace = me.b.layers & AIRLOCK_LAYER_PID,
 			.ruleset = me.ruleset,
+			.life = me.life,
 			.init = pair[1],
 			.inside = me.nested ? me.pidns : -1,
 			.guest = guest_fd,

@@ -81,7 +81,7 @@ static _Noreturn void starter(int socket, pid_t broker)
 {
 	struct nursery *n = &me.nursery;
 	int *const kept[] = {
-		&socket, &me.image, &me.program, &me.ruleset, &n->net, &n->ipc, &n->uts, &n->cgroup, &n->mnt};
+		&socket, &me.image, &me.program, &me.ruleset, &me.life, &n->net, &n->ipc, &n->uts, &n->cgroup, &n->mnt};
 	int from[16], to[16];
 	size_t count = 0;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -106,6 +106,7 @@ static _Noreturn void starter(int socket, pid_t broker)
 		.program = me.program,
 		.nursery = n,
 		.ruleset = me.ruleset,
+		.life = me.life,
 		.inside = -1,
 		.guest = -1,
 		.name = me.hello.name};

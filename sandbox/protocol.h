@@ -22,6 +22,7 @@
 #define FD_SETUP 5 /* target: struct setup */
 #define FD_NAMESPACES 256 /* target: five from here */
 #define FD_RULESET 261 /* target: the Landlock ruleset that it enters */
+#define FD_LIFE 262 /* target: see life.c */
 #define FD_ABOVE 300 /* where descriptors wait while these numbers are filled */
 #define FD_PASS_MAX 255
 #define PASS_MAX 48

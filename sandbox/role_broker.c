@@ -192,6 +192,7 @@ static void set_up(void)
 	me.fdinfo = openat(me.b.proc, "self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	me.nursery = (struct nursery){-1, -1, -1, -1, -1, 0};
 	me.ruleset = -1;
+	me.life = me.b.in_place ? -1 : life_begin();
 	char own[PATH_MAX];
 	ssize_t own_len = me.hello.has_program ? -1 : readlink("/proc/self/exe", own, sizeof(own) - 1);
 	if (me.hello.has_program)

@@ -85,6 +85,7 @@ extern struct broker_role {
 	struct direct direct;
 	int control, host, image, program, setup_fd, epoll;
 	int ruleset; /* Landlock: of all targets */
+	int life; /* what tells workers that we are gone, or -1 */
 	int warden; /* who keeps targets' cgroups, or -1 */
 	int fdinfo; /* O_PATH of /proc/self/fdinfo: also holds on to the object that a Landlock rule names */
 	struct child *children;
@@ -127,6 +128,9 @@ void child_report(struct child *c, const struct report *r); /* on a lane or slow
 void child_crash(struct child *c, const struct crash *crash);
 void child_started(struct child *c, int error, const char *text); /* tells it once */
 void child_finish(struct child *c); /* nothing of it is left: tells, and frees it */
+
+/* life.c: a descriptor for workers, whom it tells when this thread ends, and with it the broker; or a negative errno */
+int life_begin(void);
 
 /* telling.c */
 void child_tell(struct child *c, enum message_type type, const void *data, size_t len); /* what there is little of */

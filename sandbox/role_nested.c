@@ -89,6 +89,7 @@ static void role_begin(struct nested *n)
 	me.direct.on = false;
 	me.direct.note[0] = 0;
 	me.ruleset = -1;
+	me.life = life_begin();
 	memset(me.filter, 0, sizeof(me.filter));
 	b->opener = b->binder = 0;
 	limits_forget(b);

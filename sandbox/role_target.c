@@ -100,6 +100,7 @@ _Noreturn void role_target(bool guest)
 		failed(s, -ENOMEM, "no room for the shared memory of calls");
 	close(FD_SETUP);
 	close(FD_CALL);
+	life_take();
 	unsetenv(ROLE_VARIABLE);
 	if (forks)
 		unsetenv("LD_BIND_NOW");

@@ -147,6 +147,11 @@ const struct airlock_symbol *symbol_find(const char *name);
 _Noreturn void role_broker(void);
 _Noreturn void role_target(bool guest); /* guest: confined already, before its image was loaded */
 
+/* ---- life.c ---- */
+/* In a target: takes what its broker passed; and ends it if the broker is gone. */
+void life_take(void);
+void life_check(void);
+
 /* ---- serve.c: in a target ---- */
 /* channel: to the host, or -1. */
 void serve_narrowed(void); /* promises were given up */
@@ -174,6 +179,7 @@ struct starting {
 	const struct nursery *nursery;
 	bool pid_namespace;
 	int ruleset; /* the Landlock ruleset that the target enters, or -1 */
+	int life; /* for workers: see life.c; or -1 */
 	int init; /* init's end of the socket to the broker */
 	int orders; /* in the starter that the broker keeps: its socket; else 0 */
 	int inside; /* the pid namespace that init's is to lie in, or -1 for the broker's */

@@ -40,6 +40,7 @@ static int64_t run(const struct ipc_work *w)
 	if (w->lend_count && lends_begin(w->lends, w->lend_count) < 0)
 		return IPC_NOT_LENT;
 	int64_t result = s->function(w->in, w->in_len, w->out, w->cap);
+	life_check();
 	if (w->lend_count)
 		lends_end();
 	return result;
@@ -61,6 +62,7 @@ _Noreturn void serve_calls(struct ipc_call *call, size_t shared, int channel)
 PUBLIC ssize_t airlock_call_host(const char *name, const void *in, size_t len, void *out, size_t cap)
 {
 	const void *bytes = NULL;
+	life_check();
 	pthread_mutex_lock(&calling_back);
 	int64_t result = ipc_call_back(&serving, name, in, len, &bytes, cap, tell_host);
 	if (result == IPC_NO_FUNCTION)

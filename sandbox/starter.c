@@ -142,6 +142,10 @@ static size_t descriptors_list(const struct starting *s, bool worker, int *from,
 			from[n] = s->ruleset;
 			to[n++] = FD_RULESET;
 		}
+		if (s->life >= 0) {
+			from[n] = s->life;
+			to[n++] = FD_LIFE;
+		}
 	}
 	for (size_t i = 0; i < s->start->pass_count; i++) {
 		size_t at = n;

@@ -263,6 +263,8 @@ PUBLIC int airlock_send(struct airlock_target *peer, const void *data, size_t le
 	if (len > IPC_BYTES_MAX)
 		return fail(-EMSGSIZE, "a message has at most %d bytes", IPC_BYTES_MAX);
 	m.fds[0] = fd;
+	if (peer->inside)
+		life_check();
 	int r = ipc_send(peer->channel, &m, false);
 	return r < 0 ? fail(r, "cannot send: %s", strerror(-r)) : 0;
 }

@@ -186,7 +186,7 @@ everything() {
 		esac
 		suite "unit ${t##*/}, $user" 300 "$@" "$t"
 	done
-	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_sizes live_thousand live_buffers live_pool live_calls live_crowd live_drown; do
+	for t in live_lane live_filter live_table live_promises live_layers live_broker live_guest live_direct live_keeper live_cgroup live_loops live_sizes live_thousand live_buffers live_pool live_calls live_crowd live_drown live_orphan; do
 		[ ! -x "$copy/$t" ] || suite "$t, $user" 400 "$@" "$copy/$t"
 	done
 	suite "torture, $user" 600 "$@" "$copy/torture" 10000
