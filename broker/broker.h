@@ -218,6 +218,7 @@ struct family {
 	void (*on_crash)(void *arg, struct instance *i, const struct crash *c);
 	bool backtraces; /* of crashes are wanted */
 	int core; /* where a core file goes, or -1 */
+	atomic_bool cores; /* one is being written to it */
 	bool crashed; /* lane only */
 	pid_t first; /* the first process, as the broker sees it */
 	/* The host is to look at the calls of arg, or of its instance. NULL: there are none. */
@@ -500,6 +501,8 @@ int slow_start(struct family *f);
 int slow_submit(struct request *r);
 /* So many are busy that what can wait without one should: see job.until in socket.h. */
 bool slow_crowded(struct family *f);
+/* A call of this thread that waits, if there is one, fails: for one that is about to be stopped, and will not see it. */
+void slow_interrupt(struct family *f, pid_t tid);
 void slow_stop(struct family *f);
 /* Sent to a thread of the broker's to end what it blocks in; has an empty handler. */
 #define WAKE_SIGNAL (SIGRTMIN + 3)

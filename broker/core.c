@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +24,7 @@
 
 #define TIME_MS 10000
 #define STOP_MS 500 /* for a thread to stop */
-
-static pthread_mutex_t core_lock = PTHREAD_MUTEX_INITIALIZER;
+#define SLICE_MS 20
 
 static void pause_ms(long ms)
 {
@@ -58,9 +56,9 @@ static void registers_take(struct elf_prstatus *s, const ucontext_t *u, uint64_t
 #endif
 
 /* A thread that is traced stopped, or is dead and was waited for: before that its process' parent cannot. */
-static bool thread_wait(pid_t tid, int *status)
+static bool thread_wait(pid_t tid, int *status, int patience)
 {
-	for (int ms = 0; ms < STOP_MS; ms++) {
+	for (int ms = 0; ms < patience; ms++) {
 		pid_t n = waitpid(tid, status, __WALL | WNOHANG);
 		if (n != 0)
 			return n == tid;
@@ -70,14 +68,20 @@ static bool thread_wait(pid_t tid, int *status)
 }
 
 /* Whether it stopped; *pending is the signal that it was about to take. */
-static bool thread_stop(pid_t tid, int *pending)
+static bool thread_stop(struct family *f, pid_t tid, int *pending)
 {
 	int status;
+	bool stopped = false;
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-	if (!thread_wait(tid, &status)) {
+	/* It does not while the broker has a call of it, save by an answer; one may just be on its way to a worker. */
+	for (int ms = 0; ms < STOP_MS && !stopped; ms += SLICE_MS) {
+		slow_interrupt(f, tid);
+		stopped = thread_wait(tid, &status, SLICE_MS);
+	}
+	if (!stopped) {
 		/* What does not stop is not let go again either. It is the end of a process that has crashed. */
 		kill(tid, SIGKILL);
-		thread_wait(tid, &status);
+		thread_wait(tid, &status, STOP_MS);
 		return false;
 	}
 	if (WIFSTOPPED(status))
@@ -89,15 +93,15 @@ static void thread_go(pid_t tid, int pending)
 {
 	int status;
 	if (ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)pending) < 0) /* killed meanwhile */
-		thread_wait(tid, &status);
+		thread_wait(tid, &status, STOP_MS);
 }
 
 /* The others stand still and are looked at. */
-static size_t threads_stop(struct core_threads *c, const struct broker *b, pid_t tid, int pending[CORE_THREADS])
+static size_t threads_stop(struct core_threads *c, struct family *f, pid_t tid, int pending[CORE_THREADS])
 {
 	char name[32];
 	snprintf(name, sizeof(name), "%d/task", (int)tid);
-	int fd = openat(b->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(f->broker->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (fd >= 0 && !dir)
 		close(fd);
@@ -106,7 +110,7 @@ static size_t threads_stop(struct core_threads *c, const struct broker *b, pid_t
 		struct elf_prstatus *s = &c->thread[c->count];
 		struct iovec regs = {s->pr_reg, sizeof(s->pr_reg)};
 		if (other <= 0 || other == tid || ptrace(PTRACE_SEIZE, other, NULL, NULL) < 0 ||
-			!thread_stop(other, &pending[c->count]))
+			!thread_stop(f, other, &pending[c->count]))
 			continue;
 		memset(s, 0, sizeof(*s));
 		ptrace(PTRACE_GETREGSET, other, (void *)NT_PRSTATUS, &regs);
@@ -136,15 +140,15 @@ static void await(const struct request *r, pid_t helper)
 
 void core_write(const struct request *r, const siginfo_t *info)
 {
-	const struct family *f = r->family;
+	struct family *f = r->family;
 	struct core_threads *c;
 	int pending[CORE_THREADS] = {0};
 	ucontext_t u;
 	struct stat st;
 	if (memory_read(r, r->args[2], &u, offsetof(ucontext_t, uc_mcontext) + sizeof(u.uc_mcontext)) < 0)
 		return;
-	/* Another core may go to a reader that stands still. */
-	while (pthread_mutex_trylock(&core_lock)) {
+	/* Another fork's core may go there, to a reader that stands still. */
+	while (atomic_exchange(&f->cores, true)) {
 		if (!request_alive(r) || atomic_load(&f->stopping))
 			return;
 		pause_ms(5);
@@ -166,10 +170,11 @@ void core_write(const struct request *r, const siginfo_t *info)
 		/* For those who are not privileged, the kernel's word on this is a secret. */
 		if (memory_read(r, r->args[4], c->auxv, sizeof(c->auxv)) < 0)
 			memset(c->auxv, 0, sizeof(c->auxv));
-		threads_stop(c, f->broker, r->tid, pending);
+		threads_stop(c, f, r->tid, pending);
+		const pid_t broker = getpid();
 		pid_t helper = fork();
 		if (helper == 0)
-			core_help(c, f->broker, f->core);
+			core_help(c, f->broker, f->core, broker);
 		if (helper > 0)
 			await(r, helper);
 		for (size_t i = 1; i < c->count; i++)
@@ -177,5 +182,5 @@ void core_write(const struct request *r, const siginfo_t *info)
 	}
 	if (c != MAP_FAILED)
 		munmap(c, sizeof(*c));
-	pthread_mutex_unlock(&core_lock);
+	atomic_store(&f->cores, false);
 }

@@ -19,5 +19,5 @@ struct core_threads {
 	bool has_numbers[CORE_THREADS];
 };
 /* The helper's whole life. Their memory is read, and out written to. */
-_Noreturn void core_help(struct core_threads *t, const struct broker *b, int out);
+_Noreturn void core_help(struct core_threads *t, const struct broker *b, int out, pid_t broker);
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@
 #define MAPS 2048
 #define SEGMENTS 4096
 #define GAP 16 /* pages that were never touched, between others, are zeroes in the file */
-#define LARGEST (UINT64_C(4) << 30)
+#define LARGEST (UINT64_C(4) << 30) /* mapping, and file */
 #define PAGE UINT64_C(4096)
 /* Where the kernel does not tell what was touched, no more of a mapping than its beginning: to read from shared memory is to
  * fill it. */
@@ -260,16 +261,18 @@ static void put_memory(struct core *c, const Elf64_Phdr *p)
 	}
 }
 
-_Noreturn void core_help(struct core_threads *t, const struct broker *b, int out)
+_Noreturn void core_help(struct core_threads *t, const struct broker *b, int out, pid_t broker)
 {
 	char name[32];
 	struct core *c = mmap(
 		NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (c == MAP_FAILED)
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (c == MAP_FAILED || getppid() != broker)
 		_exit(1);
 	c->t = t;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_DFL);
+	/* One page may be mapped as often as the process likes, and each time it is as much in the file. */
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){LARGEST, LARGEST});
 	c->text[read_all(b, c->t->pid, "maps", c->text, TEXT - 1)] = 0;
 	maps_parse(c);
 	notes_make(c, b);

@@ -5,11 +5,12 @@
  * may be answered by it. Runs in the broker, on lanes and slow workers.
  */
 #include "broker/socket.h"
+#include "broker/zygote.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define HEARD 512 /* of a family: a ring, the oldest go */
+#define HEARD 512 /* of a family, and of each fork of a zygote: a ring, the oldest go */
 
 struct heard {
 	size_t next;
@@ -74,10 +75,12 @@ void heard_note(struct request *r, const struct endpoint *s, const void *from, s
 		memcpy(sender.ip, &v6->sin6_addr, 16);
 	sender.port = ntohs(v4->sin_port); /* where v6 has it, too */
 	pthread_mutex_lock(&f->lock);
-	if (!f->heard)
-		f->heard = calloc(1, sizeof(*f->heard));
-	if (f->heard && !find(f->heard, &sender))
-		f->heard->senders[f->heard->next++ % HEARD] = sender;
+	/* Its own, so that no fork can have another's forgotten. */
+	struct heard **h = r->state->instance ? &r->state->instance->heard : &f->heard;
+	if (!*h)
+		*h = calloc(1, sizeof(**h));
+	if (*h && !find(*h, &sender))
+		(*h)->senders[(*h)->next++ % HEARD] = sender;
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -85,11 +88,13 @@ bool heard_from(const struct request *r, const struct endpoint *s, const uint8_t
 {
 	struct family *f = r->family;
 	struct sender sender = {.port = port};
-	if (!f->heard || !(sender.cookie = cookie_of(s->fd)))
+	if (!(sender.cookie = cookie_of(s->fd)))
 		return false;
 	memcpy(sender.ip, ip, sizeof(sender.ip));
 	pthread_mutex_lock(&f->lock);
-	bool found = find(f->heard, &sender);
+	/* What a fork of a zygote has of it, the zygote heard. */
+	const struct heard *own = r->state->instance ? r->state->instance->heard : NULL;
+	bool found = (own && find(own, &sender)) || (f->heard && find(f->heard, &sender));
 	pthread_mutex_unlock(&f->lock);
 	return found;
 }

@@ -415,6 +415,21 @@ int slow_submit(struct request *r)
 	return err;
 }
 
+void slow_interrupt(struct family *f, pid_t tid)
+{
+	struct slow_lane *l = f->slow;
+	pthread_mutex_lock(&l->lock);
+	for (size_t k = 0; k < WORKERS; k++) {
+		const struct worker *w = l->workers[k];
+		if (w && w->state == WORKER_BUSY && w->request.tid == tid && !w->request.violated)
+			lane_answer(f, w->request.id, answer_error(EINTR));
+	}
+	for (const struct parked *p = l->parked; p; p = p->next)
+		if (p->request.tid == tid)
+			lane_answer(f, p->request.id, answer_error(EINTR));
+	pthread_mutex_unlock(&l->lock);
+}
+
 void slow_stop(struct family *f)
 {
 	struct slow_lane *l = f->slow;

@@ -220,12 +220,14 @@ static void frame_say(const struct helper *h, const struct map *m, uint64_t addr
 		(void)!write(h->out, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-static _Noreturn void help(const struct broker *b, struct helper *h, struct frame *f)
+static _Noreturn void help(const struct broker *b, struct helper *h, struct frame *f, pid_t broker)
 {
 	char name[32];
 	size_t len = 0;
 	ssize_t n = 0;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != broker)
+		_exit(1);
 	snprintf(name, sizeof(name), "%d/maps", (int)h->pid);
 	int fd = openat(b->proc, name, O_RDONLY | O_CLOEXEC);
 	while (fd >= 0 && len < TEXT - 1 && (n = read(fd, h->text + len, TEXT - 1 - len)) > 0)
@@ -318,6 +320,7 @@ void unwind_from(const struct request *r, const struct frame *from, bool inside,
 	buf[0] = 0;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;
+	const pid_t broker = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
 		/* Not among the library's own memory, which counts against the limits of all that have it. */
@@ -328,7 +331,7 @@ void unwind_from(const struct request *r, const struct frame *from, bool inside,
 		h->pid = r->tid;
 		h->out = fds[1];
 		h->inside = inside;
-		help(r->family->broker, h, &f);
+		help(r->family->broker, h, &f, broker);
 	}
 	close(fds[1]);
 	if (pid > 0) {

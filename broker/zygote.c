@@ -158,6 +158,7 @@ void instance_release(struct instance *i)
 	if (!i || --i->users)
 		return;
 	pthread_mutex_destroy(&i->telling);
+	free(i->heard);
 	free(i);
 }
 

@@ -26,6 +26,7 @@ struct instance {
 	unsigned users; /* states. Under family.lock */
 	_Atomic uint64_t requests, refused;
 	unsigned report_tokens; /* under family.lock */
+	struct heard *heard; /* see heard.c; under family.lock */
 	bool crashed; /* lane only: it has said so */
 };
 

@@ -4,6 +4,7 @@
 #include "tests/endings.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -50,6 +51,13 @@ static void *thread_writes(void *arg)
 static void *thread_deeper(void *arg)
 {
 	sink = deeper(1);
+	return arg;
+}
+
+/* The broker waits for a writer, and the thread for the broker. */
+static void *thread_waits(void *arg)
+{
+	sink = open("fifo", O_RDONLY);
 	return arg;
 }
 
@@ -196,7 +204,12 @@ __attribute__((noinline)) ssize_t act(const void *in, size_t len, void *out, siz
 		sink = deeper(1);
 	else if (IS("thread"))
 		in_thread(thread_writes, j.number);
-	else if (IS("threadover"))
+	else if (IS("waits")) {
+		pthread_t t;
+		if (pthread_create(&t, NULL, thread_waits, NULL) == 0)
+			poll(NULL, 0, 200); /* it does by then, or else is as any other thread */
+		write_to(j.number);
+	} else if (IS("threadover"))
 		in_thread(thread_deeper, 0);
 	else if (IS("handler")) {
 		signal(SIGSEGV, own_exit);

@@ -24,6 +24,7 @@
 #define MIB (1 << 20)
 
 static char base[8192]; /* where targets' cgroups are */
+static char began[8192]; /* where this process was at first */
 
 static int64_t clock_now(void)
 {
@@ -96,6 +97,32 @@ static int wakes(struct airlock_target *host, int argc, char **argv)
 }
 AIRLOCK_ENTRY(wakes)
 
+/* Has a target of its own, which counts. */
+static int nests(struct airlock_target *host, int argc, char **argv)
+{
+	struct airlock_message m = AIRLOCK_MESSAGE_INIT;
+	struct airlock_options o = AIRLOCK_OPTIONS_INIT;
+	struct airlock_policy *p = NULL;
+	struct airlock_target *t = NULL;
+	char byte;
+	(void)argc;
+	(void)argv;
+	m.data = &byte;
+	m.cap = 1;
+	while (airlock_dispatch(host, -1) != 1)
+		;
+	if (airlock_recv(host, &m) < 0 || airlock_policy_new(&p, "stdio recvfd proc") < 0)
+		return 1;
+	airlock_policy_tolerate(p, AIRLOCK_LAYERS_ALL);
+	if (airlock_start(&t, p, "wakes", NULL, &o) < 0 || airlock_send(t, "", 1, m.fd) < 0) {
+		fprintf(stderr, "nests: %s\n", airlock_message());
+		return 2;
+	}
+	for (;;)
+		pause();
+}
+AIRLOCK_ENTRY(nests)
+
 /* ---- help ---- */
 
 static struct airlock_policy *made(const char *text)
@@ -119,7 +146,8 @@ static struct airlock_target *start(const struct airlock_policy *p, const char *
 	return t;
 }
 
-static void base_find(void)
+/* The directory of this process' cgroup. */
+static void own_find(char path[8192])
 {
 	char line[4096], point[2048] = "/sys/fs/cgroup";
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -132,9 +160,7 @@ static void base_find(void)
 	while (f && fgets(line, sizeof(line), f))
 		if (strncmp(line, "0::", 3) == 0) {
 			line[strcspn(line, "\n")] = 0;
-			char *last = strrchr(line, '/');
-			*last = 0;
-			snprintf(base, sizeof(base), "%s%s", point, line + 3);
+			snprintf(path, 8192, "%s%s", point, line + 3);
 		}
 	if (f)
 		fclose(f);
@@ -164,7 +190,7 @@ static bool none_left(void)
 	return wards(name) == 0;
 }
 
-static const char *value(const char *name, const char *file)
+static char *contents(const char *name, const char *file)
 {
 	static char text[256];
 	char path[16384];
@@ -174,6 +200,12 @@ static const char *value(const char *name, const char *file)
 	if (fd >= 0)
 		close(fd);
 	text[n < 0 ? 0 : n] = 0;
+	return text;
+}
+
+static const char *value(const char *name, const char *file)
+{
+	char *text = contents(name, file);
 	text[strcspn(text, "\n")] = 0;
 	return text;
 }
@@ -241,9 +273,9 @@ static void limits(void)
 	check(none_left(), "none is left", "%s", base);
 }
 
-static struct airlock_target *waking(const struct airlock_policy *p, _Atomic uint64_t **n)
+static struct airlock_target *waking(const struct airlock_policy *p, const char *entry, _Atomic uint64_t **n)
 {
-	struct airlock_target *t = start(p, "wakes");
+	struct airlock_target *t = start(p, entry);
 	int fd = memfd_create("counter", MFD_CLOEXEC);
 	if (!t || ftruncate(fd, 4096) < 0)
 		return t;
@@ -253,6 +285,16 @@ static struct airlock_target *waking(const struct airlock_policy *p, _Atomic uin
 	for (int64_t until = clock_now() + NET_MS; !**n && clock_now() < until;)
 		poll(NULL, 0, 2);
 	return t;
+}
+
+/* The broker waits for that itself, but not for long. */
+static void await_frozen(void)
+{
+	char name[256] = "";
+	wards(name);
+	for (int64_t until = clock_now() + NET_MS;
+		!strstr(contents(name, "cgroup.events"), "frozen 1") && clock_now() < until;)
+		poll(NULL, 0, 5);
 }
 
 static uint64_t progress(_Atomic uint64_t *n, int ms)
@@ -267,9 +309,9 @@ static void freezer(void)
 	_Atomic uint64_t *n = NULL;
 	struct airlock_status s = AIRLOCK_STATUS_INIT;
 	struct airlock_policy *p = made("pledge stdio recvfd proc\nlimit processes 8\n");
-	struct airlock_target *t = waking(p, &n);
+	struct airlock_target *t = waking(p, "wakes", &n);
 	int r = airlock_suspend(t);
-	poll(NULL, 0, 50);
+	await_frozen();
 	uint64_t went = progress(n, 500);
 	check(r == 0 && went == 0, "no timer wakes what is frozen", "%d %s, %llu", r, airlock_message(),
 		(unsigned long long)went);
@@ -279,11 +321,49 @@ static void freezer(void)
 	r = airlock_wait(t, &s, NET_MS);
 	check(r == 0 && s.end == AIRLOCK_KILLED, "what is frozen can be killed", "%d end %d", r, s.end);
 	airlock_free(t);
-	t = waking(p, &n);
+	t = waking(p, "wakes", &n);
 	airlock_suspend(t);
 	airlock_free(t);
 	airlock_policy_free(p);
 	check(none_left(), "and freed", "%s", base);
+}
+
+/* How many processes are in it. */
+static size_t members(const char *name)
+{
+	size_t n = 0;
+	for (const char *at = contents(name, "cgroup.procs"); (at = strchr(at, '\n')); at++)
+		n++;
+	return n;
+}
+
+/* A target's own targets are under its limits, and stand still with it. */
+static void nested(void)
+{
+	char name[256] = "";
+	_Atomic uint64_t *n = NULL;
+	struct airlock_status s = AIRLOCK_STATUS_INIT;
+	struct airlock_policy *p = made("pledge stdio recvfd sendfd proc\nlimit memory 512M\nlimit weight 50\n");
+	struct airlock_target *t = waking(p, "nests", &n);
+	int count = wards(name);
+	/* Two inits, two first processes, and the broker of the inner ones. */
+	check(count == 1 && members(name) == 5, "what a target starts is in its cgroup", "%d, %zu: %s", count,
+		members(name), contents(name, "cgroup.procs"));
+	int r = airlock_suspend(t);
+	await_frozen();
+	uint64_t went = progress(n, 300);
+	check(r == 0 && went == 0, "and stands still with it", "%d %s, %llu", r, airlock_message(),
+		(unsigned long long)went);
+	check(airlock_resume(t) == 0 && progress(n, 300) > 0, "and goes on", "%s", airlock_message());
+	airlock_suspend(t);
+	int64_t from = clock_now();
+	airlock_kill(t);
+	r = airlock_wait(t, &s, NET_MS);
+	check(r == 0 && s.end == AIRLOCK_KILLED, "and ends with it, frozen as it is", "%d end %d, %d ms", r, s.end,
+		(int)(clock_now() - from));
+	airlock_free(t);
+	airlock_policy_free(p);
+	check(none_left(), "and leaves nothing", "%s", base);
 }
 
 /* A host that is killed, with one target that runs and one that is frozen. */
@@ -298,7 +378,7 @@ static void host_dies(bool broker)
 	if (pid == 0) {
 		_Atomic uint64_t *n;
 		struct airlock_policy *p = made("pledge stdio recvfd proc\nlimit processes 8\n");
-		struct airlock_target *one = start(p, NULL), *two = waking(p, &n);
+		struct airlock_target *one = start(p, NULL), *two = waking(p, "wakes", &n);
 		airlock_suspend(two);
 		(void)!write(fds[1], one && two ? "y" : "n", 1);
 		pause();
@@ -330,6 +410,7 @@ int main(int argc, char **argv)
 		printf("skip targets' cgroups: %s\n", why);
 		return tap_failed > 0;
 	}
+	own_find(began);
 	/* The first start may move this process. */
 	struct airlock_policy *p = made("pledge stdio\nlimit weight 99\n"), *none = made("pledge stdio\n");
 	struct airlock_target *t = start(p, NULL);
@@ -343,12 +424,18 @@ int main(int argc, char **argv)
 	printf("# a start and an end take %.1f ms with a cgroup, %.1f without\n", (double)(between - from) / 20,
 		(double)(clock_now() - between) / 20);
 	airlock_policy_free(none);
-	base_find();
+	own_find(base);
+	*strrchr(base, '/') = 0;
+	char *leaf = strrchr(began, '/');
+	if (strcmp(leaf, "/airlock") == 0)
+		*leaf = 0;
+	check(strcmp(base, began) == 0, "targets' cgroups are below where the host began", "%s, %s", base, began);
 	airlock_free(t);
 	airlock_policy_free(p);
 	check(none_left(), "nothing is left of many", "%s", base);
 	limits();
 	freezer();
+	nested();
 	host_dies(true);
 	host_dies(false);
 	return tap_failed > 0;

@@ -402,6 +402,26 @@ static bool gdb_says(const char *self, const char *core, char *buf, size_t len)
 	return f && pclose(f) == 0;
 }
 
+/* A thread whose call the broker holds does not stop to be looked at before it is answered. */
+static void core_beside_wait(const char *dir, const char *name)
+{
+	struct airlock_policy *p = policy_of("stdio rpath");
+	struct airlock_options o = AIRLOCK_OPTIONS_INIT;
+	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (chdir(dir) < 0 || mkfifo("fifo", 0600) < 0 || airlock_policy_unveil(p, dir, "r") < 0)
+		exit(1);
+	o.core = file_new(name, 0);
+	struct result r = once(p, &o, "waits", 8);
+	check(r.status.end == AIRLOCK_CRASHED && r.status.fault_address == 8 && lseek(o.core, 0, SEEK_END) > 0,
+		"core: beside a thread that waits for the broker", "%s", r.sentence);
+	close(o.core);
+	unlink("fifo");
+	if (fchdir(back) < 0)
+		exit(1);
+	close(back);
+	airlock_policy_free(p);
+}
+
 static void cores(struct airlock_policy *p)
 {
 	char dir[] = "/tmp/airlock-core-XXXXXX", name[64], self[512], text[8192];
@@ -436,8 +456,8 @@ static void cores(struct airlock_policy *p)
 		check(gdb_says(self, name, text, sizeof(text)) && strstr(text, "thread_writes") &&
 				strstr(text, "  2  "),
 			"core: of all threads", "%s", text);
-	r = once(p, &o, "exit", 0);
 	close(o.core);
+	core_beside_wait(dir, name);
 	o.core = file_new(name, 0);
 	r = once(p, &o, "exit", 0);
 	check(r.status.end == AIRLOCK_EXITED && lseek(o.core, 0, SEEK_END) == 0, "core: none without a crash", "%s",
