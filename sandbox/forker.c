@@ -154,10 +154,8 @@ int forker_fork(const struct starting *s, int words, int *pidfd)
 	if (answered) {
 		memcpy(&r, m.data, sizeof(r));
 		*pidfd = m.fd_count ? m.fds[0] : -1;
-		if (r >= 0 && *pidfd < 0) {
+		if (r >= 0 && *pidfd < 0)
 			r = -EMFILE; /* its init is nobody's without one: it is not told to go on, and ends */
-			orphans_expect();
-		}
 	}
 	if (answered && r > 0 && s->born)
 		s->born(s->arg, s->setup, r);
@@ -169,8 +167,7 @@ int forker_fork(const struct starting *s, int words, int *pidfd)
 		orphans_expect();
 	if (answered)
 		return r < 0 ? r : 0;
-	/* It was killed, perhaps after it had forked an init, which then ends, too. */
-	orphans_expect();
+	/* It was killed. */
 	close(me.forker);
 	me.forker = 0;
 	return starter_fork(s, pidfd);

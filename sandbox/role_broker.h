@@ -168,7 +168,6 @@ extern const struct nest_ops nested_ops;
 int nested_prepare(void); /* before a family has nested_ops */
 void nested_wake(void);
 void nested_ended(struct nested *n);
-void orphans_expect(void); /* children that nobody knows are about to end */
 bool nested_end_of(const struct child *c); /* whether there are any yet to end */
 bool nested_any(void);
 int64_t nested_tick(int64_t now); /* when it wants to be called again, or -1 */
