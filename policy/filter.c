@@ -4,8 +4,8 @@
  * itself; not on the path of a start.
  *
  * Calls that are decided by number alone are a table; those with conditions on arguments are rules; pack.c writes the
- * program. What no rule decides gets the default: a notification in a base filter, EPERM in a narrowing one. libseccomp
- * knows the numbers of calls.
+ * program. What no rule decides gets the default: a notification in a base filter, EPERM in a narrowing one.
+ * The numbers of calls are those of libseccomp's header; of the library itself nothing is used.
  */
 #include "policy/filter.h"
 #include "policy/pack.h"
@@ -14,17 +14,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL /* 6.3 */
-#define MFD_NOEXEC_SEAL 8u
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "no table of promises for this architecture"
 #endif
 
 /* In which the target's own root is looked at, when there are direct trees. What is opened to be written, made or only
@@ -63,6 +66,7 @@ struct plan {
 	const struct filter_spec *spec;
 	uint64_t promises;
 	uint32_t arch;
+	int (*number_of)(uint32_t arch, const char *name); /* on an architecture that is not ours */
 	const struct promise_row *rows;
 	size_t row_count;
 	bool row[PACK_NUMBERS]; /* by arch's number: the promises have a row for it */
@@ -165,9 +169,9 @@ static enum effect effect_of(const struct plan *p, const struct promise_row *row
 /* The call's number on the plan's architecture, or -1. */
 static int number_there(const struct plan *p, const struct promise_row *row)
 {
-	if (p->arch == seccomp_arch_native())
+	if (p->arch == NATIVE_ARCH)
 		return row->number;
-	int number = seccomp_syscall_resolve_name_arch(p->arch, row->name);
+	int number = p->number_of(p->arch, row->name);
 	if (number >= 0)
 		return number;
 	return row->number >= 424 ? row->number : -1; /* from pidfd_send_signal on all architectures agree */
@@ -223,7 +227,7 @@ enum order { KILLED, DIRECT, LOST, REQUESTED };
 static int rule(struct plan *p, enum order order, int number, unsigned count, const struct pack_condition *conditions)
 {
 	int nr = number;
-	if (p->arch != seccomp_arch_native()) {
+	if (p->arch != NATIVE_ARCH) {
 		const struct promise_row row = {.name = syscall_name(number), .number = (int16_t)number};
 		nr = row.name ? number_there(p, &row) : -1;
 	}
@@ -341,68 +345,6 @@ static int add_empty_path(struct plan *p)
 	return 0;
 }
 
-/* seccomp_export_bpf() writes to descriptors only; the memory one is newer than Debian 12. */
-static int export_filter(scmp_filter_ctx ctx, struct sock_filter **out, size_t *len)
-{
-	off_t size;
-	struct sock_filter *code = NULL;
-	int fd = memfd_create("filter", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-	if (fd < 0)
-		fd = memfd_create("filter", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int r = seccomp_export_bpf(ctx, fd);
-	if (r < 0)
-		goto out;
-	r = -EINVAL;
-	size = lseek(fd, 0, SEEK_END); /* not fstat(), which may be a request */
-	if (size <= 0 || (size_t)size % sizeof(*code) != 0)
-		goto out;
-	size_t count = (size_t)size / sizeof(*code);
-	r = -ENOMEM;
-	code = calloc(count, sizeof(*code));
-	if (!code)
-		goto out;
-	r = -EIO;
-	if (pread(fd, code, (size_t)size, 0) != size)
-		goto out;
-	*out = code;
-	*len = count;
-	code = NULL;
-	r = 0;
-out:
-	free(code);
-	close(fd);
-	return r;
-}
-
-static int context_make(uint32_t action, uint32_t arch, scmp_filter_ctx *out)
-{
-	/* libseccomp would find out what the kernel has by trying, at its first use; inside a narrowed process those
-	 * attempts are violations. What is assumed here (notifications, 5.0) nothing of this works without. */
-	if (seccomp_api_set(6) < 0 && seccomp_api_set(5) < 0)
-		return -EOPNOTSUPP;
-	scmp_filter_ctx ctx = seccomp_init(action);
-	if (!ctx)
-		return -ENOMEM;
-	int r = 0;
-	if (arch != seccomp_arch_native()) {
-		r = seccomp_arch_add(ctx, arch);
-		if (r == 0)
-			r = seccomp_arch_remove(ctx, seccomp_arch_native());
-	}
-	if (r == 0)
-		r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (r == 0)
-		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (r < 0) {
-		seccomp_release(ctx);
-		return r;
-	}
-	*out = ctx;
-	return 0;
-}
-
 static bool passes(void *arg, int number)
 {
 	const struct plan *p = arg;
@@ -415,7 +357,7 @@ static int trap_instead(const struct plan *p, struct sock_filter **code, size_t 
 {
 	const uint32_t asks = p->spec->base ? SECCOMP_RET_USER_NOTIF : (SECCOMP_RET_ERRNO | EPERM);
 	struct sock_filter front[TRAP_FRONT_MAX];
-	if (p->arch != seccomp_arch_native())
+	if (p->arch != NATIVE_ARCH)
 		return -EINVAL;
 	size_t n = trap_front(front, p->spec->base, p->arch, passes, (void *)(uintptr_t)p);
 	if (n + *len > BPF_MAXINSNS)
@@ -434,7 +376,8 @@ static int trap_instead(const struct plan *p, struct sock_filter **code, size_t 
 	return 0;
 }
 
-int filter_compile_arch(const struct filter_spec *asked, uint32_t arch, struct sock_filter **out, size_t *len)
+int filter_compile_arch(const struct filter_spec *asked, uint32_t arch,
+	int (*number_of)(uint32_t arch, const char *name), struct sock_filter **out, size_t *len)
 {
 	struct filter_spec copy = *asked;
 	const struct filter_spec *spec = &copy;
@@ -449,6 +392,7 @@ int filter_compile_arch(const struct filter_spec *asked, uint32_t arch, struct s
 	if (spec->loading && !spec->base) /* the base filter's notifications decide about these */
 		p->promises |= PROMISE_BIT(exec) | PROMISE_BIT(prot_exec);
 	p->arch = arch;
+	p->number_of = number_of;
 	p->rows = promise_rows(&p->row_count);
 	plan_make(p);
 	int r = add_rows(p);
@@ -474,22 +418,5 @@ int filter_compile_arch(const struct filter_spec *asked, uint32_t arch, struct s
 
 int filter_compile(const struct filter_spec *spec, struct sock_filter **out, size_t *len)
 {
-	return filter_compile_arch(spec, seccomp_arch_native(), out, len);
-}
-
-int filter_compile_list(const int *allow, struct sock_filter **out, size_t *len)
-{
-	scmp_filter_ctx ctx;
-	int r = context_make(SCMP_ACT_ERRNO(EPERM), seccomp_arch_native(), &ctx);
-	if (r < 0)
-		return r;
-	for (; r == 0 && *allow != -1; allow++) {
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *allow, 0);
-		if (r == -EEXIST)
-			r = 0;
-	}
-	if (r == 0)
-		r = export_filter(ctx, out, len);
-	seccomp_release(ctx);
-	return r;
+	return filter_compile_arch(spec, NATIVE_ARCH, NULL, out, len);
 }

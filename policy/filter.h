@@ -68,13 +68,11 @@ struct filter_spec {
 };
 
 /* *out is the caller's to free. Allocates; runs on the trusted side, or in a process that narrows itself while it still
- * has stdio. -ENOMEM, -EINVAL, or what memfd_create gave. */
+ * has stdio. -ENOMEM or -EINVAL. */
 int filter_compile(const struct filter_spec *spec, struct sock_filter **out, size_t *len);
-/* The same for the architecture of an AUDIT_ARCH_ token, for tests of the table where it does not run. There, calls before
- * pidfd_send_signal that this libseccomp has no name for are unknown. */
-int filter_compile_arch(const struct filter_spec *spec, uint32_t arch, struct sock_filter **out, size_t *len);
-
-/* The filter a broker runs under itself: see broker/confine.c for the list it gives. allow: -1 terminated numbers;
- * everything else EPERM. */
-int filter_compile_list(const int *allow, struct sock_filter **out, size_t *len);
+/* The same for the architecture of an AUDIT_ARCH_ token, for tests of the table where it does not run: number_of says what
+ * numbers calls have there, as seccomp_syscall_resolve_name_arch() does. What it does not know is unknown, but for calls from
+ * pidfd_send_signal on. */
+int filter_compile_arch(const struct filter_spec *spec, uint32_t arch,
+	int (*number_of)(uint32_t arch, const char *name), struct sock_filter **out, size_t *len);
 #endif

@@ -10,7 +10,6 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/carrier.h"
 
-#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -167,7 +166,7 @@ static void set_up(void)
 		if (broker_forked)
 			prctl(PR_SET_NAME, "airlock broker");
 		else
-			setproctitle("-%s: airlock broker", me.hello.name);
+			title_set("%s: airlock broker", me.hello.name);
 	else
 		prctl(PR_SET_NAME, "airlock broker");
 	umask(0);

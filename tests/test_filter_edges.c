@@ -51,7 +51,7 @@ static size_t try_rows(const struct filter_spec *mode, uint64_t need, uint64_t p
 	const struct promise_row *rows = promise_rows(&count);
 	struct filter f = {.spec = *mode};
 	f.spec.promises = promises;
-	assert_int_equal(filter_compile_arch(&f.spec, arch, &f.code, &f.len), 0);
+	assert_int_equal(filter_compile_arch(&f.spec, arch, seccomp_syscall_resolve_name_arch, &f.code, &f.len), 0);
 	for (size_t i = 0; i < count; i++) {
 		int nr = arch == NATIVE ? rows[i].number : foreign_number(rows[i].number);
 		if (rows[i].need != need || rows[i].number < 0 || nr < 0 ||

@@ -225,7 +225,7 @@ static void test_foreign(void **state)
 	size_t len = 0;
 	struct filter_spec spec = {.base = true, .trap = true};
 	(void)state;
-	assert_int_equal(filter_compile_arch(&spec, FOREIGN, &code, &len), -EINVAL);
+	assert_int_equal(filter_compile_arch(&spec, FOREIGN, seccomp_syscall_resolve_name_arch, &code, &len), -EINVAL);
 	struct filter f = trapping((struct filter_spec){.base = true, .promises = set_of("stdio")});
 	struct seccomp_data d = {.nr = SYS_read, .arch = FOREIGN, .instruction_pointer = PLACE};
 	uint32_t verdict = 0;

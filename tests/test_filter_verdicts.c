@@ -104,21 +104,6 @@ static void test_no_path_and_no_way_out_is_ever_allowed(void **state)
 	}
 }
 
-static void test_a_list_allows_that_and_nothing_else(void **state)
-{
-	(void)state;
-	const int list[] = {SYS_read, SYS_write, SYS_read, SYS_openat2, SYS_exit_group, -1};
-	struct filter f = {.code = NULL};
-	assert_int_equal(filter_compile_list(list, &f.code, &f.len), 0);
-	for (int nr = 0; nr < 1100; nr++) {
-		bool listed = nr == SYS_read || nr == SYS_write || nr == SYS_openat2 || nr == SYS_exit_group;
-		assert_int_equal(ask(&f, NATIVE, nr, (const uint64_t[6]){0}), listed ? ALLOWED : FORBIDDEN);
-		assert_int_equal(ask(&f, FOREIGN, nr, (const uint64_t[6]){0}), KILLED);
-		assert_int_equal(ask(&f, AUDIT_ARCH_I386, nr, (const uint64_t[6]){0}), KILLED);
-	}
-	free(f.code);
-}
-
 static void test_sizes(void **state)
 {
 	(void)state;
@@ -150,7 +135,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts_by_hand),
 		cmocka_unit_test(test_no_path_and_no_way_out_is_ever_allowed),
-		cmocka_unit_test(test_a_list_allows_that_and_nothing_else),
 		cmocka_unit_test(test_sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
