@@ -496,8 +496,10 @@ int identity_take(const struct request *r); /* this thread acts as the caller fr
 
 /* ---- slow.c: few interruptible workers for what can block ---- */
 int slow_start(struct family *f);
+/* A worker that waits, for the program that is about to be executed. */
+void slow_prepare(struct family *f);
 /* Copies r, runs its handler with r->slow set on a worker, answers. -EAGAIN when all (64) are busy. Watches that the
- * caller lives and interrupts the worker (EINTR) when not. */
+ * caller lives and interrupts the worker (EINTR) when not. On the lane's thread. */
 int slow_submit(struct request *r);
 /* So many are busy that what can wait without one should: see job.until in socket.h. */
 bool slow_crowded(struct family *f);

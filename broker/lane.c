@@ -159,6 +159,8 @@ static void *lane_main(void *arg)
 	sigaddset(&set, WAKE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	thread_own_fs();
+	if (atomic_load(&f->starting))
+		slow_prepare(f);
 	bool ended = false;
 	const bool born = !f->on_birth || lane_born(f);
 	while (born && !atomic_load(&f->stopping) && !ended) {

@@ -254,7 +254,7 @@ int slow_start(struct family *f)
 	return 0;
 }
 
-/* Threads start with every signal blocked. Under l->lock. */
+/* Threads start with every signal blocked. */
 static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
 {
 	sigset_t all, old;
@@ -301,23 +301,40 @@ static struct worker *worker_get(struct slow_lane *l)
 	return w;
 }
 
-static int employ(struct worker *w)
+/* Under l->lock. Whoever has no thread gets one, or is gone. */
+static int begin(struct worker *w, enum worker_state state)
 {
 	struct slow_lane *l = w->lane;
 	bool fresh = w->state == WORKER_NONE;
-	w->state = WORKER_BUSY;
+	w->state = state;
 	int err = fresh ? start_thread(&w->thread, worker_main, w) : 0;
-	if (!err) {
-		l->busy++;
-		pthread_cond_signal(&w->work);
+	if (!err)
 		return 0;
-	}
 	for (size_t i = 0; i < WORKERS; i++)
 		if (l->workers[i] == w)
 			l->workers[i] = NULL;
 	pthread_cond_destroy(&w->work);
 	free(w);
 	return err;
+}
+
+static int employ(struct worker *w)
+{
+	int err = begin(w, WORKER_BUSY);
+	if (err)
+		return err;
+	w->lane->busy++;
+	pthread_cond_signal(&w->work);
+	return 0;
+}
+
+void slow_prepare(struct family *f)
+{
+	pthread_mutex_lock(&f->slow->lock);
+	struct worker *w = worker_get(f->slow);
+	if (w && w->state == WORKER_NONE)
+		begin(w, WORKER_IDLE);
+	pthread_mutex_unlock(&f->slow->lock);
 }
 
 /* Workers for those in the list that need one now, as far as there are any. */
@@ -397,13 +414,18 @@ int slow_submit(struct request *r)
 		hold(r);
 		err = 0;
 	}
-	if (!err) {
-		if (l->watcher == WORKER_ENDED)
-			pthread_join(l->watcher_thread, NULL);
-		if (l->watcher != WORKER_BUSY)
-			l->watcher = start_thread(&l->watcher_thread, watcher_main, l) ? WORKER_NONE : WORKER_BUSY;
-	}
+	const enum worker_state watcher = l->watcher;
+	if (!err)
+		l->watcher = WORKER_BUSY;
 	pthread_mutex_unlock(&l->lock);
+	/* Meanwhile the worker works. */
+	if (!err && watcher == WORKER_ENDED)
+		pthread_join(l->watcher_thread, NULL);
+	if (!err && watcher != WORKER_BUSY && start_thread(&l->watcher_thread, watcher_main, l)) {
+		pthread_mutex_lock(&l->lock);
+		l->watcher = WORKER_NONE;
+		pthread_mutex_unlock(&l->lock);
+	}
 	if (err && r->held > 0) {
 		close(r->held - 1);
 		r->held = 0;

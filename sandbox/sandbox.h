@@ -91,6 +91,9 @@ extern const char *const image_environment[];
 
 /* In a broker: it is a fork of its program, whose image could not be executed again. */
 extern bool broker_forked;
+/* In airlock(1), which is small, has one thread, no secrets but its environment and no children that are waited for: a
+ * program's broker is a fork of it, which is ready a millisecond earlier than an executed one. */
+extern bool broker_forks;
 
 /* Of a sanitizer's run time, in programs that have one. */
 extern void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t len) __attribute__((weak));

@@ -23,7 +23,11 @@
 #define __WCLONE 0x80000000
 #endif
 
-bool broker_forked;
+bool broker_forked, broker_forks;
+static struct {
+	int argc;
+	char **argv;
+} called;
 static int image = -1; /* /proc/self/exe: an update on disk cannot change the version */
 static struct stat image_stat;
 static char name[64] = "airlock";
@@ -37,10 +41,14 @@ static bool image_held(void)
 /* The program may have closed it (closefrom(3)), and another file may have its number by now: that is never executed. */
 int image_remember(int argc, char **argv)
 {
+	if (argc > 0) {
+		called.argc = argc;
+		called.argv = argv;
+	}
 	if (image_held())
 		return 0;
-	const char *called = argc > 0 && argv[0] && *argv[0] ? argv[0] : program_invocation_name;
-	const char *slash = strrchr(called, '/'), *base = slash ? slash + 1 : called;
+	const char *as = argc > 0 && argv[0] && *argv[0] ? argv[0] : program_invocation_name;
+	const char *slash = strrchr(as, '/'), *base = slash ? slash + 1 : as;
 	/* A role's title is "NAME: airlock ROLE". */
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, ":"), base);
 	image = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -168,26 +176,53 @@ __attribute__((no_sanitize_address)) static int in_between(void *arg)
 	_exit(0);
 }
 
+/* What an executed broker does not have of its host's environment, this one shall not have, either. */
+static void environment_forget(void)
+{
+	char **kept = environ;
+	for (char **e = environ; *e; e++) {
+		bool keep = false;
+		for (size_t k = 0; image_environment[k]; k++) {
+			size_t len = strlen(image_environment[k]);
+			keep |= strncmp(*e, image_environment[k], len) == 0 && (*e)[len] == '=';
+		}
+		if (keep)
+			*kept++ = *e;
+		else
+			explicit_bzero(*e, strlen(*e));
+	}
+	*kept = NULL;
+}
+
 /* The broker of a program that has put itself where its image cannot be executed (a daemon in its chroot) is a fork of the
  * program. That costs by the program's size, and the broker has its memory as it was. */
-static _Noreturn void fork_broker(int control)
+static _Noreturn void fork_broker(int control, bool in_place)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 	for (int s = 1; s < 65; s++)
 		if (s != SIGKILL && s != SIGSTOP)
 			sigaction(s, &dfl, NULL);
-	lines_settle();
+	if (in_place)
+		lines_settle();
 	setsid();
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		null = ipc_memfd("airlock-null", NULL, 1, false);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(control, FD_CONTROL) < 0)
 		_exit(127);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	if (!in_place)
+		dup2(null, 2);
+#endif
 	syscall(SYS_close_range, FD_CONTROL + 1, ~0u, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	broker_forked = true;
+	broker_forked = in_place;
+	if (!in_place) {
+		title_init(called.argc, called.argv, environ);
+		environment_forget();
+	}
 	role_broker();
 }
 
@@ -201,7 +236,7 @@ static int image_fork(int control)
 	if (pid == 0) {
 		pid_t broker = fork();
 		if (broker == 0)
-			fork_broker(control);
+			fork_broker(control, true);
 		_exit(broker < 0);
 	}
 	int status = 1, error = errno;
@@ -213,6 +248,20 @@ static int image_fork(int control)
 		return fail(
 			-(pid < 0 ? error : EAGAIN), "cannot fork a broker: %s", strerror(pid < 0 ? error : EAGAIN));
 	return 0;
+}
+
+/* Of a program that is nobody's but airlock's. */
+static int plain_fork(int control)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t pid = fork();
+	if (pid == 0)
+		fork_broker(control, false);
+	int error = errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return pid < 0 ? fail(-error, "cannot fork a broker: %s", strerror(error)) : 0;
 }
 
 static int image_exec(int control, bool keep_stderr)
@@ -277,7 +326,7 @@ static int say_hello(int control, const struct broker_birth *birth, bool forked)
 	struct hello hello = {.version = PROTOCOL_VERSION,
 		.in_place = birth->in_place,
 		.narrowable = birth->narrowable,
-		.has_image = image >= 0 && !forked,
+		.has_image = image >= 0 && (!forked || broker_forks),
 		.has_proc = birth->in_place && birth->proc >= 0,
 		.has_log = birth->policy->log >= 0,
 		.has_program = birth->program >= 0,
@@ -376,7 +425,8 @@ static int give_birth(struct broker_handle *h, const struct broker_birth *birth,
 		return fail(r, "no descriptors for a broker");
 	r = say_hello(pair[0], birth, forked);
 	if (r == 0)
-		r = forked ? image_fork(pair[1]) : image_exec(pair[1], birth->in_place);
+		r = forked ? broker_forks ? plain_fork(pair[1]) : image_fork(pair[1])
+			   : image_exec(pair[1], birth->in_place);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);
@@ -401,7 +451,7 @@ int broker_spawn(struct broker_handle **out, const struct broker_birth *birth)
 	pthread_mutex_init(&h->lock, NULL);
 	/* A program that was executed with other rights than its caller's would not believe its role. */
 	int r = image >= 0 && !getauxval(AT_SECURE)
-			? give_birth(h, birth, false)
+			? give_birth(h, birth, broker_forks && birth->program >= 0)
 			: fail(-ECHILD, "a program with others' rights cannot execute itself again");
 	/* In place it is awaited here: in a chroot the image's loader or its libraries may be missing. */
 	if (birth->in_place) {

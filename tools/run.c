@@ -2,6 +2,8 @@
 /* Owns `airlock run`: from options to a policy, from a target's end to an exit status and one line. Runs in the host. */
 #include "tools/tools.h"
 
+#include "sandbox/sandbox.h"
+
 #include <airlock.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -292,6 +294,7 @@ int command_run(int argc, char **argv)
 	struct airlock_status status = AIRLOCK_STATUS_INIT;
 	if (optind >= argc)
 		die("run: no program was named");
+	broker_forks = true;
 	int r = airlock_exec(&target, policy, argv + optind, NULL);
 	if (r < 0) {
 		fprintf(stderr, "airlock: %s\n", airlock_message());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The subcommands of airlock(1), each in a file of its own; all through the public interface alone. */
+/* The subcommands of airlock(1), each in a file of its own; all through the public interface, but for broker_forks. */
 #ifndef AIRLOCK_TOOLS_H
 #define AIRLOCK_TOOLS_H
 
