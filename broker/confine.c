@@ -28,15 +28,17 @@ int broker_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {{0}};
-	int r = 0, bound;
+	int r = 0;
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;
 	/* Without CAP_SETPCAP the bounding set stays; no_new_privs makes it idle. */
 	const bool can_bound = data[0].effective & 1u << CAP_SETPCAP;
-	for (int c = 0; c < 64 && (bound = prctl(PR_CAPBSET_READ, c, 0, 0, 0)) >= 0; c++)
-		if (can_bound && bound == 1 && !(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
+	for (int c = 0; can_bound && r == 0 && c < 64; c++)
+		if (!(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
 			r = -errno;
+	if (r == -EINVAL) /* past the kernel's last */
+		r = 0;
 	for (int i = 0; i < 2; i++) {
 		const uint32_t mask = (uint32_t)(keep >> (32 * i));
 		data[i].effective &= mask;

@@ -251,13 +251,9 @@ static int capabilities_lock(uint64_t keep)
 	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_LOCKS | SECBIT_NOROOT | fixup | SECBIT_NO_CAP_AMBIENT_RAISE, 0, 0, 0) <
 		0)
 		return -errno;
-	for (int cap = 0; cap < 64; cap++) {
-		int bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-		if (bound < 0)
-			break; /* past the kernel's last */
-		if (bound == 1 && !(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return -errno;
-	}
+	for (int cap = 0; cap < 64; cap++)
+		if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return errno == EINVAL ? 0 : -errno; /* past the kernel's last */
 	return 0;
 }
 

@@ -298,8 +298,8 @@ static void command(const char *airlock, const char *name, size_t victim)
 	/* Let the loader finish: sleep sleeps. */
 	nanosleep(&(struct timespec){0, 100000000}, NULL);
 	processes_look();
-	pid_t broker = process_child(processes_root, pid), init = process_child(broker, 0),
-	      target = process_child(init, 0);
+	/* The command's broker is a fork of it. */
+	pid_t broker = process_child(pid, 0), init = process_child(broker, 0), target = process_child(init, 0);
 	pid_t pids[] = {pid, broker, init, target};
 
 	if (check(broker && init && target, "starts", "below:%s", processes_text())) {
