@@ -298,7 +298,7 @@ sanitizer() {
 	fi
 }
 export ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-if sanitizer address address,undefined "unit live_guest live_endings live_death live_buffers live_socket live_net live_ask live_pool live_calls hostile airlock:executable"; then
+if sanitizer address address,undefined "unit live_guest live_endings live_death live_buffers live_socket live_net live_ask live_pool live_calls live_keeper torture hostile airlock:executable"; then
 	for t in "$scratch/address/tests"/test_*; do
 		[ ! -f "$t" ] || suite "sanitizer address, ${t##*/}" 300 "$t"
 	done
@@ -309,7 +309,7 @@ if sanitizer address address,undefined "unit live_guest live_endings live_death 
 	done
 	# Their options are compiled in: what is in the environment does not reach brokers and targets.
 	unset ASAN_OPTIONS
-	for t in "live_lane" "live_guest" "live_endings" "live_buffers" "live_socket" "live_net -" "live_ask" "live_pool" "live_calls" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
+	for t in "live_lane" "live_guest" "live_endings" "live_buffers" "live_socket" "live_net -" "live_ask" "live_pool" "live_calls" "live_keeper" "torture 1000 6" "live_death $scratch/address/airlock" "hostile inplace" "hostile worker"; do
 		suite "sanitizer address, ${t%% /*}" 900 "$scratch/address/tests/"$t
 	done
 fi
