@@ -22,7 +22,8 @@
  *         identity.c acting as the caller               ops_narrow.c giving up, from inside
  *         crash.c    what crashes say of themselves, with core.c and core_file.c
  *         zygote.c   targets that are forks of one that waits
- * paths.h is the part of this header about paths and what there is besides the rules.
+ * operations.h (the table, its handlers, the target's memory), paths.h (paths, and what there is besides the rules) and door.h
+ * (what confines the broker) are parts of this header.
  */
 #ifndef AIRLOCK_BROKER_H
 #define AIRLOCK_BROKER_H
@@ -345,109 +346,7 @@ static inline struct answer answer_slow(void)
 	return (struct answer){.kind = ANSWER_SLOW, .fd = -1};
 }
 
-/* One row of the table of operations. Argument positions are -1 when the call has none. */
-struct operation {
-	int nr;
-	const char *name;
-	int8_t dirfd[2], path[2]; /* positions of dirfd (no position and a path: AT_FDCWD) and of path pointers */
-	int8_t flags, mode; /* positions */
-	int8_t how; /* position of struct open_how *, whose size is the next argument */
-	int fixed_flags; /* used when flags is -1 (creat, lstat, rmdir) */
-	struct answer (*handle)(struct request *r);
-};
-/* False when no process that the broker serves has a promise for it any more: operations_close(). */
-bool operation_open(const struct broker *b, const struct operation *op);
-void operations_close(struct broker *b, uint64_t promises);
-const struct operation *operation_find(int nr); /* NULL: a call without a row, refused by report.c's rules */
-/* The rows of ops_*.c. */
-struct answer op_open(struct request *r); /* open openat creat; openat2 with how */
-struct answer op_stat(struct request *r); /* stat lstat newfstatat */
-struct answer op_statx(struct request *r);
-struct answer op_access(struct request *r); /* access faccessat faccessat2 */
-struct answer op_readlink(struct request *r);
-struct answer op_getcwd(struct request *r);
-struct answer op_chdir(struct request *r);
-struct answer op_fchdir(struct request *r);
-struct answer op_umask(struct request *r);
-struct answer op_mkdir(struct request *r);
-struct answer op_unlink(struct request *r); /* unlink unlinkat rmdir */
-struct answer op_rename(struct request *r); /* rename renameat renameat2 */
-struct answer op_statfs(struct request *r);
-struct answer op_link(struct request *r); /* link linkat */
-struct answer op_symlink(struct request *r);
-struct answer op_mknod(struct request *r);
-struct answer op_chmod(struct request *r); /* chmod fchmodat fchmodat2 */
-struct answer op_fchmod(struct request *r);
-struct answer op_chown(struct request *r); /* chown lchown fchownat */
-struct answer op_fchown(struct request *r);
-struct answer op_utimens(struct request *r); /* utime utimes futimesat utimensat */
-struct answer op_truncate(struct request *r);
-struct answer op_getxattr(struct request *r); /* the three kinds of each: -, l-, -at */
-struct answer op_listxattr(struct request *r);
-struct answer op_setxattr(struct request *r); /* and fsetxattr */
-struct answer op_removexattr(struct request *r);
-struct answer op_add_watch(struct request *r);
-struct answer op_async(struct request *r); /* ioctl: FIOASYNC, the one that is decided here */
-struct answer op_exec(struct request *r); /* execve execveat */
-struct answer op_prot_exec(struct request *r); /* mmap mprotect pkey_mprotect with PROT_EXEC */
-struct answer op_task(struct request *r); /* clone fork vfork: counted against the limit of processes */
-struct answer op_signal(struct request *r); /* kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo */
-struct answer op_shutdown(struct request *r); /* carrier_socket.c; of the first carrier it is no request */
-struct answer op_own(struct request *r); /* what else names a process: priorities, scheduling, pidfds, F_SETOWN */
-struct answer op_socket(struct request *r);
-struct answer op_connect(struct request *r);
-struct answer op_bind(struct request *r);
-struct answer op_listen(struct request *r);
-struct answer op_send(struct request *r); /* sendto sendmsg sendmmsg */
-struct answer op_receive(struct request *r); /* recvfrom recvmsg recvmmsg */
-struct answer op_airlock(struct request *r); /* AIRLOCK_SYSCALL: narrowing from inside */
-#define AIRLOCK_OP_QUERY 2 /* (op, what); ENOSYS where there is no broker */
-#define AIRLOCK_QUERY_FLAGS 0
-#define AIRLOCK_QUERY_PROMISES 1 /* PROMISE_BIT()s */
-#define AIRLOCK_QUERY_EXEC 2
-#define AIRLOCK_QUERY_BELOW 3 /* filter_spec.below for a narrowing filter */
-#define AIRLOCK_HAS_DIRECT 1 /* direct trees */
-#define AIRLOCK_HAS_NARROWABLE 2 /* filter_spec.narrowable */
-#define AIRLOCK_HAS_PLEDGED 4
-#define AIRLOCK_HAS_EXEC 8 /* exec promises were given */
-#define AIRLOCK_HAS_LOCK 16
-#define AIRLOCK_OP_UNVEIL                                                                                              \
-	4 /* (op, path, permissions, compat): unveil(2), by OpenBSD's limits if compat; NULL, NULL locks */
-#define AIRLOCK_OP_PLEDGE 7 /* (op, NARROW_PROMISES | NARROW_EXEC, promises, exec promises) */
-#define AIRLOCK_HAS_ABORT 32 /* violations end it */
-#define AIRLOCK_OP_ANSWERED 12 /* (op): the host is to look at the calls, and sleeps elsewhere */
-#define AIRLOCK_OP_VIOLATION                                                                                           \
-	6 /* (op, uint64_t[7]: a call's number and arguments, ucontext_t *): its filter refused it */
-#define AIRLOCK_OP_NEST 5 /* (op, struct nest_ask *, its size): see nest.h */
-#define AIRLOCK_OP_ATTACH 10 /* (op, id): a descriptor of what the host lends; once */
-#define AIRLOCK_PLEDGE_ABORTS 256 /* a part more: violations abort from now on */
-struct answer op_refused(struct request *r); /* report.c: everything else, in a defined way */
-/* ops_narrow.c: the broker of one family narrows itself with it. On the lane. */
-void narrow_broker(struct family *f);
-/* Whether the call is a request only because the family's filter is narrowable, and promised: by its registers alone. */
-bool promised_direct(const struct request *r);
-/* The one reader: fills r's copies as r->op says, paths into buffers of PATH_MAX. 0, or the negative errno that the
- * kernel would have given. */
-int request_read(struct request *r, char *path0, char *path1);
-
-/* ---- the target's memory, by process_vm_readv: copied once ---- */
-/* Reads a NUL terminated string of at most cap - 1 bytes, never across into an unmapped page after the NUL's page.
- * Length, or -EFAULT, -ENAMETOOLONG; any other failure to read is -EPERM (deny). */
-ssize_t memory_read_string(const struct request *r, uint64_t address, char *buf, size_t cap);
-int memory_read(const struct request *r, uint64_t address, void *buf, size_t len); /* 0, -EFAULT, -EPERM */
-int memory_write(const struct request *r, uint64_t address, const void *buf, size_t len); /* 0, -EFAULT, -EPERM */
-/* Many parts of it, len bytes together, at once. 0, -EFAULT, -EPERM. */
-struct iovec;
-int memory_gather(const struct request *r, const struct iovec *parts, size_t count, void *buf, size_t len);
-int memory_scatter(const struct request *r, const struct iovec *parts, size_t count, const void *buf, size_t len);
-/* A copy of the caller's descriptor number fd, or -EBADF. */
-int memory_dup_fd(const struct request *r, int fd);
-/* Whether the caller still waits for this answer. */
-bool request_alive(const struct request *r);
-/* The caller's process; 0 when it is not known. */
-pid_t request_process(const struct request *r);
-/* Whether a signal waits for the caller that would have interrupted the call, had the kernel made it. */
-bool request_signalled(const struct request *r);
+#include "broker/operations.h"
 
 /* ---- state.c ---- */
 /* Held until state_release(). NULL when the caller is gone or its tag is not ours: deny. */
@@ -543,79 +442,5 @@ void report_log(const struct request *r, const struct answer *a);
  * the call's. */
 void report_message(struct request *r, int64_t result);
 
-/* ---- landlock.c ---- */
-int landlock_abi(void); /* 0 when there is none */
-struct landlock_rule {
-	int fd; /* O_PATH */
-	bool directory;
-	unsigned perms; /* PERM_ bits; PERM_X with PERM_R adds reading and executing */
-};
-/* Restricts the calling thread: all file rights the ABI knows are handled, rules allow; net: TCP handled with none
- * allowed; scopes as the ABI has. -ENOSYS, -EOPNOTSUPP when the kernel has none. */
-int landlock_restrict(const struct landlock_rule *rules, size_t count, bool net, bool scopes);
-/* The same, said in full. -EUSERS: all_threads is asked for and the kernel cannot (ABI 8). */
-#define LANDLOCK_SCOPE_ABSTRACT 1u
-#define LANDLOCK_SCOPE_SIGNALS 2u
-#define LANDLOCK_SCOPE_BOTH 3u
-#define LANDLOCK_NET_BIND 1u
-#define LANDLOCK_NET_CONNECT 2u
-#define LANDLOCK_NET_BOTH 3u
-struct landlock_port {
-	uint16_t port;
-	unsigned net; /* LANDLOCK_NET_ bits */
-};
-struct landlock_spec {
-	const struct landlock_rule *rules;
-	size_t count;
-	unsigned net; /* LANDLOCK_NET_ bits: of TCP, what is handled, and then allowed to these ports alone */
-	const struct landlock_port *ports;
-	size_t port_count;
-	bool all_threads;
-	unsigned scopes; /* LANDLOCK_SCOPE_ bits, as far as the ABI has them */
-};
-int landlock_enforce(const struct landlock_spec *spec);
-/* The two halves of it, for a ruleset that one process makes and another enters: a descriptor, close-on-exec (that of
- * all_threads is not looked at); and to enter it. */
-int landlock_ruleset(const struct landlock_spec *spec);
-int landlock_restrict_ruleset(int ruleset, bool all_threads);
-
-/* ---- opener.c: names without `c`, whatever bears them ---- */
-/* Forks it if there are such rules. After the anchors, before confinement, by a process with one thread. */
-bool opener_needed(const struct broker *b); /* there is something to open */
-int opener_start(struct broker *b, const char *name);
-/* A descriptor of what bears the name now, opened non-blocking; a negative errno. */
-int opener_open(struct broker *b, const struct unveil *rule, int flags);
-
-/* ---- binder.c: ports below net.ipv4.ip_unprivileged_port_start ---- */
-/* Forks it if rules say so and the process may, while it still may: before it enters a user namespace. */
-int binder_start(struct broker *b, const char *name);
-/* What bind(2) says there; -EACCES when there is no binder, or it finds no rule in numbers. */
-struct sockaddr;
-int binder_bind(struct broker *b, int fd, const struct sockaddr *to, unsigned len);
-
-/* ---- calls.c ---- */
-/* From here on the broker can call only what it does for these promises, and what its targets may call. */
-int calls_restrict(struct broker *b, uint64_t promises);
-/* The same for a fork that serves it: these calls, or death. */
-int calls_only(const int *calls, size_t count);
-/* No process of its one family has any other promise left: the broker needs no more either. All threads at once. */
-int broker_shrink(struct broker *b, uint64_t promises);
-/* ---- confine.c ---- */
-/* Also those of programs that are executed. */
-uint64_t promises_all(const struct policy *p);
-bool needs_network(const struct policy *p, uint64_t promises);
-/* Whether targets in an empty network may use sockets that are not in it. */
-bool broker_makes_sockets(const struct policy *p);
-/* The broker confines itself: capabilities, no_new_privs, Landlock to the union of the policy (plus extra rules: the
- * loader's files), seccomp. landlock says whether the Landlock part can be had. Before any thread or family exists. */
-int broker_confine(struct broker *b, const struct landlock_rule *extra, size_t extra_count, bool landlock);
-/* The Landlock ruleset of its targets, below all else that confines them: what the kernel may do on their own call, which
- * is to execute what has `x`, and extra (the program, its interpreter, direct trees). A descriptor, or a negative errno. */
-int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlock_rule *extra, size_t extra_count);
-/* Its Landlock part alone, for a program that enters its broker's domain before the broker is born. */
-int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count);
-/* Drops every capability but these (bits), from the bounding set too as far as CAP_SETPCAP is there. */
-int broker_capabilities(uint64_t keep);
-/* Whether a CAP_ is effective. */
-bool broker_capable(int capability);
+#include "broker/door.h"
 #endif
