@@ -190,6 +190,7 @@ struct family {
 	struct state **states;
 	size_t state_count;
 	size_t state_max;
+	atomic_size_t passing; /* descriptors in messages that are being sent; at most state_max */
 	size_t narrow_weight; /* rules that narrowed policies hold; at most state_max */
 	struct slow_lane *slow;
 	struct lane *lane_data;

@@ -39,6 +39,13 @@ static int descriptors_take(struct request *r, struct message *m, struct cmsghdr
 	int *numbers = (int *)(void *)CMSG_DATA(c), e = promised(r, PROMISE_BIT(sendfd));
 	if (e == 0 && count > MESSAGE_FDS - m->fd_count)
 		e = -EINVAL;
+	/* They are the broker's as long as the message waits, and the kernel has such a limit, too. */
+	if (e == 0) {
+		m->family = r->family;
+		m->passing += count;
+		if (atomic_fetch_add(&r->family->passing, count) + count > r->family->state_max)
+			e = -ETOOMANYREFS;
+	}
 	for (size_t i = 0; e == 0 && i < count; i++) {
 		struct stat st;
 		int fd = memory_dup_fd(r, numbers[i]);
@@ -51,6 +58,16 @@ static int descriptors_take(struct request *r, struct message *m, struct cmsghdr
 		}
 	}
 	return e;
+}
+
+void control_drop(struct message *m)
+{
+	for (unsigned i = 0; i < m->fd_count; i++)
+		close(m->fds[i]);
+	m->fd_count = 0;
+	if (m->passing)
+		atomic_fetch_sub(&m->family->passing, m->passing);
+	m->passing = 0;
 }
 
 int control_take(struct request *r, struct message *m)

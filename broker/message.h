@@ -46,10 +46,13 @@ struct message {
 	size_t control_len;
 	int fds[MESSAGE_FDS];
 	unsigned fd_count;
+	struct family *family;
+	size_t passing; /* of the family's, ours */
 };
 
 /* Copies the control data of m->header, and takes the descriptors in it. 0, or the negative errno the target sees. */
 int control_take(struct request *r, struct message *m);
+void control_drop(struct message *m); /* closes them */
 /* Of what was received: whether descriptors came, which are closed. */
 bool control_came(struct msghdr *h);
 #endif

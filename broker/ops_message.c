@@ -31,8 +31,7 @@ static const struct answer go_on = {.kind = ANSWER_CONTINUE, .fd = -1};
 static void message_drop(struct job *job)
 {
 	struct message *m = (struct message *)job;
-	for (unsigned i = 0; i < m->fd_count; i++)
-		close(m->fds[i]);
+	control_drop(m);
 	name_close(&m->job.to);
 	endpoint_close(&m->job.s);
 	free(m->data);
@@ -42,9 +41,7 @@ static void message_drop(struct job *job)
 /* What the last message of a call was made of. */
 static void message_reset(struct message *m)
 {
-	for (unsigned i = 0; i < m->fd_count; i++)
-		close(m->fds[i]);
-	m->fd_count = 0;
+	control_drop(m);
 	name_close(&m->job.to);
 	m->job.to.len = 0;
 	free(m->data);

@@ -22,6 +22,7 @@
 #define MOST (LIMIT / 4 / 2) /* calls that wait, by docs/DESIGN.md */
 #define CONNECTS 150
 #define THREADS 600
+#define PASSED 16 /* descriptors in one message */
 #define NET_S 60
 
 /* ---- in the target ---- */
@@ -57,6 +58,25 @@ static void *receives(void *arg)
 	return NULL;
 }
 
+/* With descriptors, to somebody who does not read. */
+static void *passes(void *arg)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(PASSED * sizeof(int))];
+	} control = {.header = {CMSG_LEN(PASSED * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	int fds[PASSED] = {0};
+	struct iovec v = {"x", 1};
+	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	(void)arg;
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	if (sendmsg(silent, &h, 0) >= 0 || errno != ETOOMANYREFS)
+		others++;
+	else
+		refused++;
+	return NULL;
+}
+
 /* All wait that may; argv[1] is a port where nobody accepts. */
 static int flood(struct airlock_target *host, int argc, char **argv)
 {
@@ -65,22 +85,35 @@ static int flood(struct airlock_target *host, int argc, char **argv)
 	pthread_attr_t attr;
 	(void)host;
 	time_t until = time(NULL) + NET_S;
-	if (argc != 2)
+	if (argc != 3)
 		return 1;
+	const bool passing = strcmp(argv[2], "pass") == 0;
+	const int threads = passing ? MOST : THREADS, most = passing ? LIMIT / 4 / PASSED : MOST;
 	full = (struct sockaddr_in){.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)atoi(argv[1])),
 		.sin_addr = {htonl(INADDR_LOOPBACK)}};
-	silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int pair[2];
+	if (passing && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+		silent = pair[0];
+		while (send(silent, pair, sizeof(pair), MSG_DONTWAIT) > 0)
+			;
+	} else {
+		silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 65536);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	while (c.began < THREADS && pthread_create(&thread, &attr, c.began < CONNECTS ? connects : receives, NULL) == 0)
+	while (c.began < threads && pthread_create(&thread, &attr,
+					    passing              ? passes
+					    : c.began < CONNECTS ? connects
+								 : receives,
+					    NULL) == 0)
 		c.began++;
 	do {
 		usleep(5000);
 		c.refused = refused;
 		c.others = others;
-	} while (c.began - c.refused - c.others > MOST && time(NULL) < until);
+	} while (c.began - c.refused - c.others > most && time(NULL) < until);
 	/* Not by the broker, which may have nothing left. */
 	(void)!write(1, &c, sizeof(c));
 	pause();
@@ -152,10 +185,10 @@ static struct airlock_target *crowds[16];
 static size_t crowd_count;
 
 /* One more target with its threads; false when there is no room for it. */
-static bool crowd_in(struct crowd *c, char *port)
+static bool crowd_in(struct crowd *c, char *port, char *how)
 {
 	struct airlock_options o = AIRLOCK_OPTIONS_INIT;
-	char *words[] = {"flood", port, NULL};
+	char *words[] = {"flood", port, how, NULL};
 	int ends[2];
 	if (crowd_count == sizeof(crowds) / sizeof(crowds[0]) || pipe2(ends, O_CLOEXEC) < 0)
 		return false;
@@ -208,7 +241,7 @@ static void nothing_left(char *port, struct sockaddr_in *somebody)
 	}
 	for (int i = 0; !held && i < NET_S * 200; i++)
 		usleep(5000);
-	while (crowd_in(&c, port))
+	while (crowd_in(&c, port, "wait"))
 		;
 	int failed = 0;
 	for (int i = 0; i < 6; i++)
@@ -237,14 +270,22 @@ int main(int argc, char **argv)
 		(void)!connect(fd, (struct sockaddr *)&nobody, sizeof(nobody));
 	}
 	snprintf(port, sizeof(port), "%d", ntohs(nobody.sin_port));
-	if (airlock_policy_parse(&policy, "pledge stdio inet rpath\nconnect tcp:127.0.0.0/8:0-65535\n") < 0) {
+	if (airlock_policy_parse(&policy, "pledge stdio inet rpath unix sendfd\nconnect tcp:127.0.0.0/8:0-65535\n") <
+		0) {
 		check(false, "a policy", "%s", airlock_message());
 		return 1;
 	}
-	bool in = crowd_in(&c, port);
+	bool in = crowd_in(&c, port, "wait");
 	int wait = c.began - c.refused - c.others;
 	check(in && c.began > 3 * MOST && wait > 0 && wait <= MOST && !c.others, "a part of the calls waits",
 		"%d of %d threads refused, %d otherwise (%s)", c.refused, c.began, c.others, airlock_message());
+	others_work(&somebody);
+	crowds_out();
+	in = crowd_in(&c, port, "pass");
+	wait = c.began - c.refused - c.others;
+	check(in && c.began == MOST && wait > 0 && wait <= LIMIT / 4 / PASSED && !c.others,
+		"a part of the descriptors is on its way", "%d of %d threads refused, %d otherwise", c.refused, c.began,
+		c.others);
 	others_work(&somebody);
 	crowds_out();
 	nothing_left(port, &somebody);
