@@ -53,6 +53,7 @@ static int source_make(struct airlock_pool *p, struct source **out)
 	struct source *s = calloc(1, sizeof(*s));
 	if (!s)
 		return fail(-ENOMEM, "out of memory");
+	s->users = 1; /* the caller */
 	int r = zygote_start(&s->zygote, p->policy, p->o.prepare, &p->o.target);
 	if (r < 0)
 		free(s);
@@ -71,13 +72,13 @@ static int source_renew(struct airlock_pool *p, int64_t deadline)
 	if (s)
 		s->users++;
 	pthread_mutex_unlock(&p->lock);
-	if (!s && (r = source_make(p, &s)) == 0)
-		s->users = 1;
-	if (r == 0)
+	if (!s)
+		r = source_make(p, &s);
+	if (s)
 		r = worker_await(s->zygote, deadline);
 	pthread_mutex_lock(&p->lock);
 	p->renewing = false;
-	if (r < 0 && (r != -ETIMEDOUT || !s)) {
+	if (!s || (r < 0 && r != -ETIMEDOUT)) {
 		p->failures++;
 		p->error = r;
 		snprintf(p->text, sizeof(p->text), "%s", airlock_message());
@@ -130,7 +131,7 @@ static int slot_fork(struct airlock_pool *p, struct slot *s, int64_t deadline)
 {
 	struct source *gone;
 	int r = source_get(p, &s->source, deadline);
-	if (r < 0)
+	if (r < 0 || !s->source)
 		return r;
 	r = zygote_fork_one(&s->target, s->source->zygote);
 	if (r == 0)

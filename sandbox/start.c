@@ -459,7 +459,7 @@ int zygote_fork_one(struct airlock_target **out, struct airlock_target *zygote)
 	int call = ipc_memfd("airlock-call", NULL, ipc_call_total(zygote->shared), false);
 	r = call < 0 ? fail(call, "no shared memory for calls: %s", strerror(-call))
 		     : target_new(&t, status[0], -1, call, zygote->shared);
-	if (r == 0) {
+	if (t) {
 		status[0] = -1;
 		snprintf(t->name, sizeof(t->name), "%s", zygote->name);
 		memcpy(t->limits, zygote->limits, sizeof(t->limits));

@@ -22,6 +22,8 @@
 
 /* ---- in targets ---- */
 
+static volatile int on = 1;
+
 static ssize_t answer(const void *in, size_t len, void *out, size_t cap)
 {
 	UNUSED;
@@ -34,7 +36,7 @@ static ssize_t call_and_hang(const void *in, size_t len, void *out, size_t cap)
 	UNUSED;
 	usleep(50000); /* the host sleeps by then */
 	airlock_call_host("cancel", "", 0, NULL, 0);
-	while (cap + 1)
+	while (on)
 		;
 	return 0;
 }
@@ -43,7 +45,7 @@ AIRLOCK_FUNCTION(call_and_hang)
 static ssize_t call_for_ever(const void *in, size_t len, void *out, size_t cap)
 {
 	UNUSED;
-	while (cap + 1)
+	while (on)
 		airlock_call_host("count", "", 0, NULL, 0);
 	return 0;
 }
@@ -52,7 +54,7 @@ AIRLOCK_FUNCTION(call_for_ever)
 static ssize_t hang(const void *in, size_t len, void *out, size_t cap)
 {
 	UNUSED;
-	while (cap + 1)
+	while (on)
 		;
 	return 0;
 }
