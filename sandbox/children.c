@@ -170,6 +170,7 @@ static void ward(void *arg, struct setup *setup, pid_t init)
 {
 	struct child *c = arg;
 	int r = ward_make(broker_policy(&me.b), init);
+	c->unwarded = r < 0;
 	if (r <= 0)
 		return;
 	c->ward = r;
@@ -314,6 +315,14 @@ static bool dies(const struct child *c)
 	return gone || atomic_load(&c->family.stopping);
 }
 
+static void unserved(struct child *c, int error)
+{
+	child_started(c, error,
+		error == -EMFILE ? "the broker cannot serve the target" NO_DESCRIPTORS
+				 : "the broker cannot serve the target");
+	child_kill(c, ENDED_BY_HOST);
+}
+
 /* On the lane's thread. */
 static int on_birth(void *arg)
 {
@@ -333,8 +342,7 @@ static int on_birth(void *arg)
 		listener = -errno;
 		if (!lacks(listener) && dies(c))
 			return -ECHILD;
-		child_started(c, listener, "cannot take the target's listener");
-		child_kill(c, ENDED_BY_HOST);
+		unserved(c, listener);
 	}
 	return listener;
 }
@@ -344,14 +352,6 @@ static void setup_forget(struct child *c)
 	if (c->setup)
 		munmap(c->setup, c->setup_len);
 	c->setup = NULL;
-}
-
-static void unserved(struct child *c, int error)
-{
-	child_started(c, error,
-		error == -EMFILE ? "the broker cannot serve the target" NO_DESCRIPTORS
-				 : "the broker cannot serve the target");
-	child_kill(c, ENDED_BY_HOST);
 }
 
 /* On the lane's thread. No request is taken before this returns, and the target's end is not told before it. */
@@ -371,6 +371,8 @@ static void on_born(void *arg, int error)
 			me.direct.on && !c->family.direct
 				? "the working directory is not below a direct path nor where the first "
 				  "target began; all is served by the broker"
+			: c->unwarded
+				? "no cgroup could be made for the target: its limits are kept for each process alone"
 				: "");
 	setup_forget(c);
 	pthread_mutex_unlock(&c->birth);

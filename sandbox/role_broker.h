@@ -64,6 +64,7 @@ struct child {
 	int64_t deadline; /* CLOCK_MONOTONIC milliseconds, or -1 */
 	int ward; /* the number of its cgroup; 0: none */
 	bool warded; /* it began with one: not changed later, for the lane */
+	bool unwarded; /* it should have one, which could not be made */
 	bool suspended, asked; /* all of it is to stand still; the host waits to hear that it does */
 	int64_t again; /* suspended: when to say so once more */
 	int again_ms;

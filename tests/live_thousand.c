@@ -9,10 +9,12 @@
 
 #include <airlock.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -177,13 +179,80 @@ static void too_many(void)
 	check(processes_shrink_to(0, 0), "nothing of them is left", "%s", processes_text());
 }
 
+/* ---- the last descriptors, wanted by several at once ---- */
+
+#define CALLERS 6
+struct caller {
+	struct airlock_policy *policy;
+	struct airlock_target *target;
+	int r;
+	bool told;
+};
+
+static void *starts(void *arg)
+{
+	struct caller *c = arg;
+	c->r = airlock_start(&c->target, c->policy, NULL, NULL, NULL);
+	c->told = c->r == -EMFILE && strstr(airlock_message(), "descriptors") != NULL;
+	return NULL;
+}
+
+/* In a process of its own, which ends by the signal if a start never returns. Its status. */
+static int edge(rlim_t limit)
+{
+	struct rlimit few = {limit, limit};
+	size_t count = 0, alive = 0;
+	alarm(60);
+	setrlimit(RLIMIT_NOFILE, &few);
+	struct airlock_policy *p = policy();
+	for (bool more = true; more && count + CALLERS < THOUSAND;) {
+		struct caller c[CALLERS] = {0};
+		pthread_t threads[CALLERS];
+		for (int i = 0; i < CALLERS; i++) {
+			c[i].policy = p;
+			if (pthread_create(&threads[i], NULL, starts, &c[i]))
+				return 2;
+		}
+		for (int i = 0; i < CALLERS; i++) {
+			pthread_join(threads[i], NULL);
+			if (c[i].r == 0)
+				targets[count++] = c[i].target;
+			else if (!c[i].told)
+				return 3;
+			more &= c[i].r == 0;
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		alive += answers(targets[i], (int)i);
+	end(count);
+	airlock_policy_free(p);
+	return count == 0 || alive != count;
+}
+
+/* A target's start takes descriptors at several moments: which of them is the one that finds none differs by the limit. */
+static void edges(void)
+{
+	int status, bad = 0;
+	rlim_t limit = 430;
+	for (; limit < 434 && !bad; limit++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(edge(limit));
+		bad = waitpid(pid, &status, 0) != pid ? -1 : status;
+	}
+	check(!bad, "no start waits for ever for want of a descriptor", "limit %d: status %x", (int)limit - 1, bad);
+	check(processes_shrink_to(0, 0), "and nothing of them is left", "%s", processes_text());
+}
+
 int main(int argc, char **argv)
 {
 	if (airlock_init(argc, argv) < 0)
 		return 1;
 	processes_begin();
 	tap_prefix = "thousand: ";
+
 	thousand();
+	edges();
 	too_many(); /* last: the hard limit stays */
 	return tap_failed ? 1 : 0;
 }
