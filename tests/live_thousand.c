@@ -250,7 +250,6 @@ int main(int argc, char **argv)
 		return 1;
 	processes_begin();
 	tap_prefix = "thousand: ";
-
 	thousand();
 	edges();
 	too_many(); /* last: the hard limit stays */
