@@ -169,7 +169,7 @@ static const struct taker {
 /* As much of it as size says, directly before the end; what is behind the structure is zero, but for the last byte. */
 static void *made(const struct taker *t, size_t size, unsigned char last)
 {
-	unsigned char *at = end - (size < sizeof(size) ? sizeof(size) : size);
+	unsigned char *at = end - (size < sizeof(size) ? sizeof(size) : (size + 7) / 8 * 8);
 	memset(at, 0, (size_t)(end - at));
 	memcpy(at, t->init, size < t->size ? size : t->size);
 	memcpy(at, &size, sizeof(size));
@@ -246,7 +246,7 @@ static void filled(void)
 	bool kept = end[-1] == 0xaa && end[-MORE] == 0xaa;
 	check(r == -ETIMEDOUT && s->size == sizeof(*s) && kept, "of a newer status as much as there is is filled",
 		"%d, %zu", r, s->size);
-	s = (struct airlock_status *)(void *)(end - offsetof(struct airlock_status, code));
+	s = (struct airlock_status *)(void *)(end - (offsetof(struct airlock_status, code) + 7) / 8 * 8);
 	s->size = offsetof(struct airlock_status, code);
 	s->end = AIRLOCK_LOST;
 	r = airlock_wait(serving, s, 0);
