@@ -42,7 +42,7 @@ compile="afl-clang-fast -std=gnu11 -D_GNU_SOURCE -O2 -I$root -I$root/sandbox"
 				[ $kind = fork ] || flags=-DBENCH_LOOP
 				[ $contain = no ] || flags="$flags -DBENCH_CONTAIN"
 				$compile $flags -o "$work/$kind.$contain" "$root/bench/fuzz/target.c" "$work/decoder.o" \
-					"$build/libairlock.a" -lpthread -lm || exit 1
+					"$build/libairlock.a" -lcap -lbsd -lpthread -lm || exit 1
 			done
 		done
 } >"$work/log" 2>&1 || {

@@ -60,7 +60,7 @@ compile() {
 	what=$1
 	shift
 	${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Werror -I"$root" -I"$root/sandbox" -o "$work/$what" \
-		"$root/bench/$what.c" "$@" "$build/libairlock.a" -lpthread -lm || {
+		"$root/bench/$what.c" "$@" "$build/libairlock.a" -lcap -lbsd -lpthread -lm || {
 		failed=1
 		say "$what is left out: it does not build"
 		return 1

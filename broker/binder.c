@@ -12,12 +12,13 @@
 
 #include "policy/promises.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,7 +46,12 @@ static bool wanted(const struct broker *b)
 		able = a->bind && a->kind != ADDRESS_UNIX && !policy_address_is_name(a) &&
 		       a->port_low < first_unprivileged(b) && a->port_high > 0;
 	}
-	return able && broker_capable(CAP_NET_BIND_SERVICE);
+	cap_t caps = able ? cap_get_proc() : NULL;
+	cap_flag_value_t has = CAP_CLEAR;
+	if (caps)
+		cap_get_flag(caps, CAP_NET_BIND_SERVICE, CAP_EFFECTIVE, &has);
+	cap_free(caps);
+	return has == CAP_SET;
 }
 
 /* ---- in the fork ---- */
@@ -131,7 +137,7 @@ int binder_start(struct broker *b, const char *name)
 	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		prctl(PR_SET_DUMPABLE, 0);
-		title_set("%s: airlock binder", name);
+		setproctitle("-%s: airlock binder", name);
 		syscall(SYS_close_range, 0u, (unsigned)pair[1] - 1, 0);
 		syscall(SYS_close_range, (unsigned)pair[1] + 1, ~0u, 0);
 		if (confine() < 0)

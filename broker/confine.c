@@ -16,8 +16,8 @@
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- capabilities ---- */
@@ -26,34 +26,29 @@
 
 int broker_capabilities(uint64_t keep)
 {
-	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[2] = {{0}};
-	int r = 0;
+	cap_t caps = cap_get_proc();
+	cap_value_t drop[64];
+	int count = 0, r = 0;
 
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	/* Without CAP_SETPCAP the bounding set stays; no_new_privs makes it idle. */
-	const bool can_bound = data[0].effective & 1u << CAP_SETPCAP;
-	for (int c = 0; can_bound && r == 0 && c < 64; c++)
-		if (!(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0)
+	if (!caps)
+		return -ENOMEM;
+	cap_flag_value_t can_bound = CAP_CLEAR;
+	cap_get_flag(caps, CAP_SETPCAP, CAP_EFFECTIVE, &can_bound);
+	/* cap_max_bits() is not known yet where a static program's constructors run in the order of its libraries. */
+	for (cap_value_t c = 0; c < 64 && cap_get_bound(c) >= 0; c++) {
+		if (keep & UINT64_C(1) << c)
+			continue;
+		drop[count++] = c;
+		/* Without CAP_SETPCAP the bounding set stays; no_new_privs makes it idle. */
+		if (can_bound == CAP_SET && cap_drop_bound(c) < 0)
 			r = -errno;
-	if (r == -EINVAL) /* past the kernel's last */
-		r = 0;
-	for (int i = 0; i < 2; i++) {
-		const uint32_t mask = (uint32_t)(keep >> (32 * i));
-		data[i].effective &= mask;
-		data[i].permitted &= mask;
-		data[i].inheritable &= mask;
 	}
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : r;
-}
-
-bool broker_capable(int capability)
-{
-	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[2] = {{0}};
-
-	return syscall(SYS_capget, &header, data) == 0 && data[capability / 32].effective >> capability % 32 & 1;
+	if (cap_set_flag(caps, CAP_EFFECTIVE, count, drop, CAP_CLEAR) < 0 ||
+		cap_set_flag(caps, CAP_PERMITTED, count, drop, CAP_CLEAR) < 0 ||
+		cap_set_flag(caps, CAP_INHERITABLE, count, drop, CAP_CLEAR) < 0 || cap_set_proc(caps) < 0)
+		r = -errno;
+	cap_free(caps);
+	return r;
 }
 
 /* What is left after the nursery is made. SYS_ADMIN makes pid namespaces; it, SYS_CHROOT and SETPCAP are what a worker

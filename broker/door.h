@@ -83,7 +83,4 @@ int broker_target_ruleset(struct broker *b, unsigned scopes, const struct landlo
 int broker_landlock(struct broker *b, const struct landlock_rule *extra, size_t extra_count);
 /* Drops every capability but these (bits), from the bounding set too as far as CAP_SETPCAP is there. */
 int broker_capabilities(uint64_t keep);
-/* Whether a CAP_ is effective. */
-bool broker_capable(int capability);
-
 #endif

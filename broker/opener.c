@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "ipc/ipc.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -115,7 +116,7 @@ int opener_start(struct broker *b, const char *name)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_DUMPABLE, 0);
-		title_set("%s: airlock opener", name);
+		setproctitle("-%s: airlock opener", name);
 		close_others(b, pair[1]);
 		if (getppid() != broker || confine() < 0)
 			_exit(1);

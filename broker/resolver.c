@@ -10,6 +10,7 @@
 
 #include "ipc/ipc.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -101,7 +102,7 @@ static bool server_begin(const struct broker *b, int socket, pid_t broker, const
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
 	if (title)
-		title_set("%s: airlock resolver", title);
+		setproctitle("-%s: airlock resolver", title);
 	else
 		prctl(PR_SET_NAME, "airlock resolve"); /* as long as it may be */
 	resolver_measure(b);

@@ -207,8 +207,4 @@ void ipc_call_stop(struct ipc_call *c);
 /* Host: it ends by itself after so long without a call; 0: never. From its next wait on. A call that is published in the
  * moment that it ends is not served: -EPIPE. */
 void ipc_call_linger(struct ipc_call *c, uint32_t ms);
-
-/* ---- title.c: what ps shows ---- */
-void title_init(int argc, char **argv, char **envp);
-void title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #endif

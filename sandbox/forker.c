@@ -10,6 +10,7 @@
 
 #include "sandbox/starter.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -84,7 +85,7 @@ static _Noreturn void starter(int socket, pid_t broker)
 	int from[16], to[16];
 	size_t count = 0;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	title_set("%s: airlock starter", me.hello.name);
+	setproctitle("-%s: airlock starter", me.hello.name);
 	for (int i = 0; i < 3; i++) {
 		from[count] = i;
 		to[count++] = i;

@@ -10,6 +10,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/carrier.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -166,7 +167,7 @@ static void set_up(void)
 		if (broker_forked)
 			prctl(PR_SET_NAME, "airlock broker");
 		else
-			title_set("%s: airlock broker", me.hello.name);
+			setproctitle("-%s: airlock broker", me.hello.name);
 	else
 		prctl(PR_SET_NAME, "airlock broker");
 	umask(0);

@@ -6,6 +6,7 @@
 #include "broker/limits.h"
 #include "broker/names.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -144,7 +145,7 @@ _Noreturn void nested_become(struct nested *n, pid_t parent, const int go[2])
 	close(go[1]);
 	if (getppid() != parent || read(go[0], &byte, 1) != 1 || descriptors_keep(n, &me.b) < 0)
 		_exit(1);
-	title_set("%s: airlock nested broker", me.hello.name);
+	setproctitle("-%s: airlock nested broker", me.hello.name);
 	snprintf(hello, sizeof(hello), "%s", n->nest->path);
 	memcpy(me.hello.program, hello, sizeof(hello));
 	int host_socket = n->control, link = n->far_link;

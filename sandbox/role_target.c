@@ -8,6 +8,7 @@
 #include "policy/promises.h"
 #include "sandbox/zygote.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -81,7 +82,7 @@ static _Noreturn void serve_forks(const struct zygote_libc *l, size_t shared, co
 	if (fd < 0 || map_own(fd, ipc_call_total(shared), &call) < 0)
 		_exit(125);
 	close(fd);
-	title_set("%s", title);
+	setproctitle("-%s", title);
 	serve_calls(call, shared, -1);
 }
 
@@ -103,7 +104,7 @@ _Noreturn void role_target(bool guest)
 	unsetenv(ROLE_VARIABLE);
 	if (forks)
 		unsetenv("LD_BIND_NOW");
-	title_set("%s", s->title);
+	setproctitle("-%s", s->title);
 	/* What ps shows of its forks: the words are of one length. */
 	static char title[sizeof(s->title)];
 	static const char kind[] = {'t', 'a', 'r', 'g', 'e', 't'};

@@ -100,6 +100,8 @@ extern void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, si
 
 /* The descriptor of the image, for Landlock rules. */
 int image_fd(void);
+/* For setproctitle(). */
+void title_init(int argc, char **argv, char **envp);
 /* Closes it: a process that confined itself starts nothing from it any more. */
 void image_forget(void);
 

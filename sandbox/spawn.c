@@ -4,6 +4,8 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
+#include <bsd/stdlib.h>
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -57,6 +59,15 @@ int image_remember(int argc, char **argv)
 	if (image < 0 || fstat(image, &image_stat) < 0)
 		return fail(-errno, "cannot open /proc/self/exe: %s", strerror(errno));
 	return 0;
+}
+
+/* Programs ported from OpenBSD bring a getprogname() of their own, which libbsd then asks as well, and which knows no name
+ * before main(). */
+void title_init(int argc, char **argv, char **envp)
+{
+	if (!getprogname())
+		setprogname(program_invocation_short_name);
+	setproctitle_init(argc, argv, envp);
 }
 
 /* A program that confines itself by pledge(2) need not know that its image is executed again for the broker: that takes

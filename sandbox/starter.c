@@ -12,6 +12,7 @@
 #include "sandbox/layers.h"
 #include "sandbox/nursery.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -402,7 +403,7 @@ static _Noreturn void init_process(const struct starting *s, int go)
 	/* Between clone and prctl the broker may have died: then nobody writes. */
 	if (read(go, &byte, 1) != 1)
 		_exit(1);
-	title_set("%s: airlock init", s->name);
+	setproctitle("-%s: airlock init", s->name);
 	int pidfd = -1;
 	pid_t first = first_fork(s, &pidfd);
 	if (first < 0) {

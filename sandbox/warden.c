@@ -7,6 +7,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/role_broker.h"
 
+#include <bsd/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -251,7 +252,7 @@ int warden_start(int fd, const char *name)
 	if (pid == 0) {
 		prctl(PR_SET_DUMPABLE, 0);
 		if (name)
-			title_set("%s: airlock warden", name);
+			setproctitle("-%s: airlock warden", name);
 		/* No descriptor but these. */
 		if (dup2(base, 0) < 0 || dup2(pair[1], 1) < 0)
 			_exit(1);

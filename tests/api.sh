@@ -71,7 +71,7 @@ direction broker 'broker\|policy\|ipc'
 direction sandbox 'sandbox\|broker\|policy\|ipc'
 grep -n '#include "' sandbox/airlock.h >"$work/wrong"
 same "the public header includes nothing of ours" /dev/null "$work/wrong"
-# policy/ is pure: what it calls is known. libseccomp writes a filter only to a descriptor: filter.c gives it a memfd.
+# policy/ is pure: what it calls is known.
 nm -u "$build/libpolicy.a" | awk '$1 == "U" { print $2 }' | sort -u |
 	grep -E '^(f?open|openat|read|write|mmap|munmap|ioctl|socket|connect|fork|exec|getenv|stat|fstat|access|syscall|kill)(64)?$' \
 		>"$work/wrong"
