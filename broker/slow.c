@@ -418,7 +418,7 @@ int slow_submit(struct request *r)
 	if (!err)
 		l->watcher = WORKER_BUSY;
 	pthread_mutex_unlock(&l->lock);
-	/* Meanwhile the worker works. */
+	/* Meanwhile the worker works. Nobody but the lane submits, so there is no other who would start one. */
 	if (!err && watcher == WORKER_ENDED)
 		pthread_join(l->watcher_thread, NULL);
 	if (!err && watcher != WORKER_BUSY && start_thread(&l->watcher_thread, watcher_main, l)) {
