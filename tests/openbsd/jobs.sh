@@ -90,7 +90,8 @@ blaze "mhdr, maddr" mail 0 'm=$bin/mblaze; for f in box/cur/*; do $m/mhdr -d $f;
 blaze "mshow" mail 0 'm=$bin/mblaze; for f in box/cur/*; do $m/mshow -n $f; $m/mshow -t $f; $m/mshow -r $f | sha256sum; done'
 blaze "mshow, a filter" mail 0 'export MBLAZE=$PWD; printf "text/plain: tr a-z A-Z\n" >filter; $bin/mblaze/mshow box/cur/1*'
 blaze "mpick" mail 0 'm=$bin/mblaze; $m/mlist box | $m/mpick -t "subject =~ \"3\" || from =~ \"user5\""'
-blaze "mdeliver" mail 0 'for f in box/cur/*; do $bin/mblaze/mdeliver box <$f; done
+# Under a name with an f in it, be it the directory's, it is mrefile(1).
+blaze "mdeliver" mail 0 'PATH=$bin/mblaze:$PATH; for f in box/cur/*; do mdeliver box <$f; done
 	cat box/new/* | sort | sha256sum; ls box/new | wc -l; rm box/new/*'
 blaze "mexport" mail 0 'TZ=UTC; for f in box/cur/*; do touch -d 2020-01-01 $f; $bin/mblaze/mexport $f; done'
 blaze "mmime" mail 0 'printf "To: x@example.org\nSubject: a\n\nbody\n#text/plain box/cur/1.x:2,S\n" >m; $bin/mblaze/mmime -r <m'
