@@ -91,14 +91,18 @@ static void cancelling(void)
 	say("%s, cleaned up %s", (char *)result, cleaned);
 }
 
+static struct {
+	int set, get;
+	char name[16];
+} own;
+
+/* It says nothing itself: two threads that do, do so in any order. */
 static void *named(void *arg)
 {
-	char name[16] = "";
-	int p = *(int *)arg;
-	say("%d", pthread_setname_np(pthread_self(), "own-name"));
-	int e = pthread_getname_np(pthread_self(), name, sizeof(name));
-	say("%d %s", e, name);
-	read(p, name, 1);
+	char byte;
+	own.set = pthread_setname_np(pthread_self(), "own-name");
+	own.get = pthread_getname_np(pthread_self(), own.name, sizeof(own.name));
+	read(*(int *)arg, &byte, 1);
 	return NULL;
 }
 
@@ -120,6 +124,8 @@ static void naming(void)
 	say("%s", name);
 	close(p[1]);
 	pthread_join(t, NULL);
+	say("%d", own.set);
+	say("%d %s", own.get, own.name);
 }
 
 static void renaming(void)
