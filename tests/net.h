@@ -137,6 +137,7 @@ int errno_of(long result); /* 0 when it did not fail */
 const char *name_of(int e);
 const char *said(long result); /* name_of(errno_of()) */
 void mark(int what); /* until it is done */
+void mark_awaited(void);
 int64_t net_ms(void);
 
 struct place {

@@ -272,7 +272,7 @@ void net_udp_server(void)
 		from.len = i == 2 ? h.msg_namelen : from.len;
 		note("'%s' from %d bytes, ", buf, (int)from.len);
 		note("answered %zd\n", sendto(fd, "answer", (size_t)i + 1, 0, (struct sockaddr *)&from.to, from.len));
-		mark(MARK_ASK);
+		mark_awaited(); /* not asked for again: it may have been done already */
 		note("got %d\n", net->answer);
 	}
 	close(fd);

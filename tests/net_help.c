@@ -38,11 +38,16 @@ const char *said(long result)
 	return name_of(errno_of(result));
 }
 
+void mark_awaited(void)
+{
+	for (int i = 0; i < 2000 && net->mark; i++)
+		usleep(2000);
+}
+
 void mark(int what)
 {
 	net->mark = what;
-	for (int i = 0; i < 2000 && net->mark; i++)
-		usleep(2000);
+	mark_awaited();
 }
 
 int64_t net_ms(void)
